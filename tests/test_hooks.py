@@ -1,0 +1,250 @@
+"""vizcourse.hooks: what is captured is true, what is replaced arrives, and nothing stays behind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from vizcourse.hooks import capture, replace, replay, resolve
+
+
+class Shared(nn.Module):
+    """A ReLU used twice, in place, and a module that returns a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.relu = nn.ReLU(inplace=True)
+        self.second = nn.Linear(4, 4)
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.relu(self.first(x))
+        x = x + self.relu(self.second(x))
+        x = x + self.attention(x, x, x)[0]
+        return self.head(x)
+
+
+@pytest.fixture
+def shared():
+    torch.manual_seed(0)
+    return Shared().eval()
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    torch.manual_seed(0)
+    return torchvision.models.resnet18(num_classes=5).eval()
+
+
+def traces(model):
+    """Everything on a model that a forgotten hook, stub or mode would change."""
+    return [
+        (name, len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks),
+         "forward" in module.__dict__, module.training)
+        for name, module in model.named_modules()
+    ]
+
+
+def test_capture_returns_what_the_layer_returned_although_the_next_layer_works_in_place(shared):
+    x = torch.randn(2, 5, 3)
+    with torch.no_grad(), capture(shared, ["first", "relu"]) as acts:
+        shared(x)
+    expected = shared.first(x)
+    assert (expected < 0).any()
+    torch.testing.assert_close(acts["first"], expected)
+    assert len(acts.calls["relu"]) == 2
+    torch.testing.assert_close(acts.calls["relu"][0], expected.clamp(min=0))
+    assert torch.equal(acts["relu"], acts.calls["relu"][1])
+
+
+def test_one_call_of_a_shared_module_can_be_asked_for(shared):
+    x = torch.randn(2, 5, 3)
+    with torch.no_grad(), capture(shared, [("relu", 0)]) as acts:
+        shared(x)
+    torch.testing.assert_close(acts[("relu", 0)], shared.first(x).clamp(min=0))
+
+
+def test_capture_takes_the_first_tensor_of_a_tuple(shared):
+    x = torch.randn(2, 5, 3)
+    with torch.no_grad(), capture(shared, "attention") as acts:
+        shared(x)
+    assert acts["attention"].shape == (2, 5, 4)
+
+
+def test_capture_changes_nothing_in_the_output_and_reaches_gradients(shared):
+    x = torch.randn(2, 5, 3)
+    with capture(shared, ["first"]) as acts:
+        output = shared(x)
+    assert torch.equal(output, shared(x))
+    gradient, = torch.autograd.grad(output.sum(), acts["first"])
+    assert gradient.abs().sum() > 0
+
+
+def test_stop_ends_the_forward_pass_once_the_last_wanted_layer_has_run(resnet):
+    ran = []
+    handle = resnet.layer4.register_forward_hook(lambda *_: ran.append("layer4"))
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad(), capture(resnet, ["layer1", "layer2"], stop=True) as acts:
+        assert resnet(x) is None
+    handle.remove()
+    assert ran == []
+    with torch.no_grad(), capture(resnet, ["layer1", "layer2"]) as whole:
+        resnet(x)
+    for name in ("layer1", "layer2"):
+        assert torch.equal(acts[name], whole[name])
+
+
+def test_nested_captures_of_one_model_keep_to_their_own_stop(resnet):
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad(), capture(resnet, "layer3") as outer:
+        with capture(resnet, "layer1", stop=True) as inner:
+            resnet(x)
+            assert set(inner) == {"layer1"}
+        resnet(x)
+    assert outer["layer3"].shape == (1, 256, 4, 4)
+
+
+def test_replace_with_a_function_a_tensor_and_a_module_as_key(resnet):
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        with replace(resnet, {"layer4": lambda activation: activation * 0}):
+            by_function = resnet(x)
+        with replace(resnet, {resnet.layer4: torch.zeros(1)}):
+            by_tensor = resnet(x)
+    torch.testing.assert_close(by_function, resnet.fc.bias.expand(2, -1))
+    assert torch.equal(by_function, by_tensor)
+
+
+def test_replace_one_call_of_a_shared_module(shared):
+    x = torch.randn(2, 5, 3)
+    with torch.no_grad():
+        with replace(shared, {("relu", 1): torch.zeros(1)}):
+            output = shared(x)
+        hidden = shared.first(x).clamp(min=0)
+        expected = shared.head(hidden + shared.attention(hidden, hidden, hidden)[0])
+    torch.testing.assert_close(output, expected)
+
+
+def test_replace_inside_capture_and_the_other_way_round(resnet):
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad(), replace(resnet, {"layer2": torch.zeros(1)}), capture(resnet, ["layer2"]) as acts:
+        resnet(x)
+    assert acts["layer2"].abs().sum() == 0
+
+
+@pytest.mark.parametrize("layer", ["layer1.1.bn1", "layer2", "layer3.0.conv2", "layer3.0.relu", "fc", "conv1"])
+def test_replay_equals_the_whole_forward_pass(resnet, layer):
+    torch.manual_seed(1)
+    images = torch.randn(3, 3, 64, 64)
+    tail = replay(resnet, layer, images)
+    with torch.no_grad():
+        assert torch.equal(tail(tail.activation), resnet(images))
+        scaled = tail.activation * torch.rand(tail.activation.shape[1:])
+        with replace(resnet, {(layer, 0): scaled}):
+            expected = resnet(images)
+        torch.testing.assert_close(tail(scaled), expected)
+        index = torch.tensor([2, 0, 0, 1, 2])
+        torch.testing.assert_close(tail(scaled[index], index=index), expected[index], rtol=1e-5, atol=1e-5)
+
+
+def test_replay_of_one_image_serves_many_rows_and_skips_what_came_before(resnet):
+    image = torch.randn(1, 3, 64, 64)
+    tail = replay(resnet, "layer3.0.conv1", image)
+    ran = []
+    handles = [module.conv1.register_forward_hook(lambda *_: ran.append(1)) for module in resnet.layer1]
+    with torch.no_grad():
+        rows = tail.activation.repeat(4, 1, 1, 1) * torch.tensor([1.0, 0.5, 0.0, 2.0])[:, None, None, None]
+        answers = tail(rows)
+        assert ran == []
+        for handle in handles:
+            handle.remove()
+        for row, answer in zip(rows, answers, strict=True):
+            with replace(resnet, {"layer3.0.conv1": row[None]}):
+                torch.testing.assert_close(answer[None], resnet(image), rtol=1e-5, atol=1e-5)
+
+
+def test_replay_through_attention_and_gradients(shared):
+    x = torch.randn(2, 5, 3)
+    tail = replay(shared, "attention", x)
+    activation = tail.activation.clone().requires_grad_()
+    answer = tail(activation)
+    torch.testing.assert_close(answer, shared(x))
+    gradient, = torch.autograd.grad(answer.sum(), activation)
+    torch.testing.assert_close(gradient, shared.head.weight.sum(0).expand_as(gradient))
+
+
+def test_vision_transformer_and_googlenet_replay():
+    torch.manual_seed(0)
+    vit = torchvision.models.VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=4).eval()
+    googlenet = torchvision.models.googlenet(num_classes=4, aux_logits=False, init_weights=False).eval()
+    for model, layer, size in [(vit, "encoder.layers.encoder_layer_1.mlp", 32), (googlenet, "inception4b.branch2.0", 64)]:
+        images = torch.randn(2, 3, size, size)
+        tail = replay(model, layer, images)
+        with torch.no_grad():
+            assert torch.equal(tail(tail.activation), model(images))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_everything_is_restored_after_an_exception(resnet, error):
+    before, x = traces(resnet), torch.randn(1, 3, 64, 64)
+
+    def fail(_activation):
+        raise error
+
+    for stop in (False, True):
+        with pytest.raises(error):
+            with capture(resnet, ["layer1", "layer4"], stop=stop), replace(resnet, {"layer2": fail}):
+                resnet(x)
+        assert traces(resnet) == before
+    tail = replay(resnet, "layer2", x)
+    handle = resnet.layer3.register_forward_hook(lambda *_: fail(None))
+    with pytest.raises(error):
+        tail(tail.activation)
+    handle.remove()
+    assert traces(resnet) == before
+
+
+def test_a_hundred_uses_leave_nothing_behind(resnet):
+    before, x = traces(resnet), torch.randn(1, 3, 32, 32)
+    for _ in range(100):
+        with torch.no_grad(), capture(resnet, "layer1", stop=True), replace(resnet, {"conv1": torch.zeros(1)}):
+            resnet(x)
+    assert traces(resnet) == before
+    assert all(parameter.grad is None for parameter in resnet.parameters())
+
+
+def test_bad_input_is_named(resnet):
+    x = torch.randn(1, 3, 32, 32)
+    with pytest.raises(ValueError, match=r"has no layer 'layer5': did you mean .*'layer4'"):
+        resolve(resnet, "layer5")
+    with pytest.raises(ValueError, match="its layers are 'conv1', 'bn1'"):
+        resolve(resnet, "zzzz")
+    with pytest.raises(ValueError, match="not a part of the ResNet"):
+        resolve(resnet, nn.ReLU())
+    with pytest.raises(ValueError, match="at least one layer"):
+        with capture(resnet, []):
+            pass
+    with pytest.raises(ValueError, match=r"shape \(2, 2\): it must be \(1, 64, 8, 8\)"):
+        with replace(resnet, {"layer1": torch.zeros(2, 2)}):
+            resnet(x)
+    with pytest.raises(ValueError, match="gave a NoneType: return the new activation"):
+        with replace(resnet, {"layer1": lambda activation: None}):
+            resnet(x)
+    with pytest.raises(KeyError, match="was not asked for; the captured layers are 'layer1'"):
+        with capture(resnet, "layer1") as acts:
+            resnet(x)
+        acts["layer2"]
+    with pytest.raises(KeyError, match="has not run"):
+        with capture(resnet, "fc") as acts:
+            acts["fc"]
+    tail = replay(resnet, "layer1", torch.randn(2, 3, 32, 32))
+    with pytest.raises(ValueError, match="3 activations for 2 remembered images: pass index="):
+        tail(torch.zeros(3, 64, 8, 8))
+    with pytest.raises(ValueError, match="has shape"):
+        tail(torch.zeros(2, 64, 4, 4))
+    with pytest.raises(ValueError, match="not the model itself"):
+        replay(resnet, resnet, x)

@@ -1,0 +1,38 @@
+"""vizcourse: see inside vision models, on pictures whose causes are known."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+
+def setup(name: str) -> None:
+    """Print one line about this session: versions, device, data at hand, progress in the lesson ``name``.
+
+    It seeds PyTorch too, so that a notebook run from top to bottom gives the same pictures twice.
+    Nothing is downloaded, and a missing part is named instead of raising.
+
+    Args:
+        name: number or slug of the lesson, for example ``"01"``.
+
+    Raises:
+        ValueError: there is no such lesson.
+    """
+    # Imported here so that `import vizcourse` (and `vizcourse --help`) stay instant.
+    import ipywidgets
+    import torch
+    import torchvision
+
+    from vizcourse import exercises
+    from vizcourse.lessons import lesson
+    from vizcourse.worlds import photos
+
+    entry = lesson(name)
+    torch.manual_seed(0)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({torch.get_num_threads()} threads)"
+    data = ", ".join(what for what, there in photos.available().items() if there) or "none"
+    done, total = exercises.tally(entry.number)
+    print(
+        f"vizcourse {__version__} · lesson {entry.number} {entry.title} · torch {torch.__version__.split('+')[0]}, "
+        f"torchvision {torchvision.__version__.split('+')[0]}, ipywidgets {ipywidgets.__version__} · {device} · "
+        f"photographs: {data} · exercises done: {done} of {total}"
+    )

@@ -1,0 +1,58 @@
+"""The lessons that exist, in order: the one table that set-up, badges, README and builder read."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One lesson of the course.
+
+    The files of a lesson follow from ``number`` and ``slug`` alone: ``notebooks/source/{number}_{slug}.md``,
+    ``notebooks/{number}_{slug}.ipynb``, ``vizcourse/exercises/{slug}.py`` and ``vizcourse/widgets/{slug}.py``.
+    """
+
+    number: str
+    slug: str
+    title: str
+    promise: str
+    minutes: int
+    stars: int
+    builds_on: tuple[str, ...] = ()
+
+    @property
+    def stem(self) -> str:
+        """File name without its ending, for example ``01_cnn_basics``."""
+        return f"{self.number}_{self.slug}"
+
+
+LESSONS: tuple[Lesson, ...] = (
+    Lesson(
+        number="01",
+        slug="cnn_basics",
+        title="CNN basics",
+        promise="Build a convolution by hand, read any activation in a network, and switch a channel off to see "
+        "what it was for.",
+        minutes=75,
+        stars=1,
+    ),
+)
+
+
+def lesson(name: str) -> Lesson:
+    """Return the lesson with this number (``"01"`` or ``"1"``) or slug.
+
+    Raises:
+        ValueError: there is no such lesson; the message lists those there are.
+    """
+    wanted = str(name).strip().lower()
+    for entry in LESSONS:
+        if wanted in (entry.number, entry.number.lstrip("0"), entry.slug, entry.stem):
+            return entry
+    names = [entry.number for entry in LESSONS] + [entry.slug for entry in LESSONS]
+    close = difflib.get_close_matches(wanted, names, n=1)
+    guess = f" Did you mean {close[0]!r}?" if close else ""
+    known = ", ".join(f"{entry.number} ({entry.title})" for entry in LESSONS)
+    raise ValueError(f"There is no lesson {name!r}.{guess} The lessons are: {known}.")
