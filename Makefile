@@ -1,0 +1,84 @@
+# The course's commands. `make` lists them.
+# Each makes what it needs first: a virtual environment in .venv (another place: VENV=path).
+
+VENV ?= .venv
+COLAB_VENV ?= .venv-colab
+LESSON ?= 01
+
+# The first interpreter at hand that is new enough (another one: PYTHON=path).
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$python; break; }; done)
+# Colab runs Python 3.13.
+COLAB_PYTHON ?= $(shell python3.13 -c 'import sys; print(sys.executable)' 2>/dev/null \
+	|| { ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.13.*/bin/python 2>/dev/null | tail -n 1 | grep . ; } \
+	|| echo $(PYTHON))
+
+BIN = $(VENV)/bin
+# Jupyter wants to be told when the user is root, as in many containers.
+ROOT_FLAG = $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
+NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+SOLUTIONS = notebooks/solutions
+
+.PHONY: help lab test notebooks solutions test-browser test-colab bench lint
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make lab           open the lessons in JupyterLab (LESSON=$(LESSON))"
+	@echo "make test          check everything: style, exercises, package, notebooks, browser"
+	@echo "make lint          check the style only"
+	@echo "make notebooks     build notebooks/*.ipynb from notebooks/source/*.md, where changed"
+	@echo "make solutions     write the solved notebooks to $(SOLUTIONS)"
+	@echo "make test-browser  drive the lessons in a real JupyterLab and Chromium"
+	@echo "make test-colab    run notebooks and widgets with the versions that Colab has"
+	@echo "make bench         race the methods against other people's implementations"
+
+# One environment; what it holds grows with what is asked of it. A changed pyproject.toml renews it.
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "vizcourse needs Python 3.11 or newer: install one, or name it with PYTHON=path"; exit 1; }
+	@echo "make: making a virtual environment in $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+	@echo "make: installing the course for '$*' (PyTorch is large: this can take some minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@touch $@
+
+lab: $(VENV)/.installed-lab
+	@lesson=$$(ls notebooks/$(LESSON)_*.ipynb 2>/dev/null | head -n 1); \
+	[ -n "$$lesson" ] || { echo "there is no lesson $(LESSON) in notebooks/"; exit 1; }; \
+	echo "make: opening $$lesson (stop with Ctrl-C)"; \
+	exec $(BIN)/jupyter lab $(ROOT_FLAG) "$$lesson"
+
+lint: $(VENV)/.installed-test
+	@$(BIN)/ruff check .
+
+notebooks: $(VENV)/.installed-test
+	@$(BIN)/python -m vizcourse.notebooks build
+
+solutions: $(VENV)/.installed-test
+	@rm -rf $(SOLUTIONS)
+	@$(BIN)/python -m vizcourse.notebooks solutions --all -o $(SOLUTIONS)
+
+# The notebooks run twice, as shipped and solved, in the same session as the other tests and
+# without a network, so that one closing line counts everything.
+test: lint solutions
+	@$(BIN)/vizcourse check
+	@sh tests/offline.sh $(BIN)/python -m pytest $(NBVAL) -q tests notebooks $(PYTEST_FLAGS)
+
+test-browser: $(VENV)/.installed-test
+	@sh tests/offline.sh $(BIN)/python -m pytest -m browser tests/browser $(PYTEST_FLAGS)
+
+$(COLAB_VENV)/.installed: tests/colab-requirements.txt pyproject.toml
+	@echo "make: installing Colab's versions in $(COLAB_VENV) with $(COLAB_PYTHON) (this can take some minutes)"
+	@[ -x $(COLAB_VENV)/bin/python ] || $(COLAB_PYTHON) -m venv $(COLAB_VENV)
+	@$(COLAB_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/colab-requirements.txt
+	@$(COLAB_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+test-colab: $(COLAB_VENV)/.installed
+	@rm -rf $(SOLUTIONS)
+	@$(COLAB_VENV)/bin/python -m vizcourse.notebooks solutions --all -o $(SOLUTIONS)
+	@sh tests/offline.sh $(COLAB_VENV)/bin/python -m pytest $(NBVAL) -q $(wildcard tests/widgets) notebooks $(PYTEST_FLAGS)
+
+bench: $(VENV)/.installed-test $(VENV)/.installed-peers
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
