@@ -1,0 +1,5 @@
+"""Pictures whose causes are known (`shapes`, `scenes`), and photographs (`photos`).
+
+Each is a submodule: ``from vizcourse.worlds import shapes``. Nothing is imported here, so that asking
+which photographs are available never loads PyTorch.
+"""
