@@ -142,7 +142,9 @@ def test_replay_equals_the_whole_forward_pass(resnet, layer):
     images = torch.randn(3, 3, 64, 64)
     tail = replay(resnet, layer, images)
     with torch.no_grad():
+        kept = tail.activation.clone()
         assert torch.equal(tail(tail.activation), resnet(images))
+        assert torch.equal(tail.activation, kept)  # bn1 is followed by an in-place ReLU
         scaled = tail.activation * torch.rand(tail.activation.shape[1:])
         with replace(resnet, {(layer, 0): scaled}):
             expected = resnet(images)

@@ -343,7 +343,9 @@ class Replay:
                 if self._outputs[name]:
                     stack.enter_context(_forward_as(module, _recall(self._outputs[name], fit, module.forward)))
 
-            start = _recall([_with_first(self._output, activation)], lambda output: output, self.module.forward)
+            # A copy, because the next module may work in place.
+            put_in = _with_first(self._output, activation.clone())
+            start = _recall([put_in], lambda output: output, self.module.forward)
             stack.enter_context(_forward_as(self.module, start))
             return self.model(fit(self.images))
 
@@ -362,10 +364,10 @@ def _rows(output: object, known: int, rows: int, index: Tensor | None) -> object
         return type(output)(_rows(entry, known, rows, index) for entry in output)
     if not isinstance(output, Tensor) or output.shape[:1] != (known,):
         return output
-    if index is not None:
-        return output[index]
-    # A copy when nothing changes size, because an in-place operation must not reach the memory.
-    return output.clone() if rows == known else output.expand(rows, *output.shape[1:])
+    if known == 1 and rows > 1:
+        return output.expand(rows, *output.shape[1:])
+    # A copy also when nothing changes size, because an in-place operation must not reach the memory.
+    return output.clone() if index is None else output[index]
 
 
 def _recall(outputs: list[object], fit: Callable, forward: Callable) -> Callable:

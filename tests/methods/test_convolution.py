@@ -1,0 +1,145 @@
+"""vizcourse.methods.convolution: hand-derived values, PyTorch as the peer, and exactness of silencing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from vizcourse.hooks import replace
+from vizcourse.methods.convolution import (
+    count_parameters,
+    cross_correlate,
+    gradient_field,
+    output_size,
+    receptive_field,
+    silence,
+    silencing_effects,
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [((9, 3), 7), ((7, 3, 2), 3), ((224, 7, 2, 3), 112), ((5, 5), 1), ((8, 3, 2), 3), ((1, 1), 1), ((4, 2, 3), 1)],
+)
+def test_output_size_by_hand(arguments, expected):
+    assert output_size(*arguments) == expected
+
+
+def test_output_size_agrees_with_pytorch_on_a_grid():
+    for size in range(1, 12):
+        for kernel in range(1, 6):
+            for stride in range(1, 4):
+                for padding in range(3):
+                    if kernel > size + 2 * padding:
+                        with pytest.raises(ValueError, match="does not fit"):
+                            output_size(size, kernel, stride, padding)
+                        continue
+                    x = torch.zeros(1, 1, size, 8)
+                    expected = nn.functional.conv2d(x, torch.zeros(1, 1, kernel, 1), stride=stride,
+                                                    padding=(padding, 0)).shape[2]
+                    assert output_size(size, kernel, stride, padding) == expected
+
+
+def test_cross_correlation_by_hand():
+    image = torch.arange(9.0).reshape(1, 3, 3)
+    kernel = torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]])
+    # top left window: 0·0 + 1·1 + 2·3 + 3·4 = 19; the kernel is not flipped
+    assert cross_correlate(image, kernel).tolist() == [[[19.0, 25.0], [37.0, 43.0]]]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_cross_correlation_equals_pytorch(seed):
+    generator = torch.Generator().manual_seed(seed)
+    channels, count = seed % 3 + 1, seed % 4 + 1
+    image = torch.randn(channels, 9 + seed, 8, generator=generator)
+    kernels = torch.randn(count, channels, 3, 2 + seed % 3, generator=generator)
+    stride, padding = seed % 3 + 1, seed % 3
+    expected = nn.functional.conv2d(image[None], kernels, stride=stride, padding=padding)[0]
+    torch.testing.assert_close(cross_correlate(image, kernels, stride, padding), expected)
+
+
+def test_receptive_field_by_hand():
+    assert receptive_field([]).size == 1
+    two = receptive_field([(3, 1, 1), (3, 1, 1)])
+    assert (two.size, two.jump, two.start) == (5, 1, 0.5)
+    # conv 3, pool 2/2, conv 3: 3, then 4, then 4 + 2·2 = 8 pixels; neighbours are 2 pixels apart
+    three = receptive_field([(3, 1, 1), (2, 2, 0), (3, 1, 1)])
+    assert (three.size, three.jump) == (8, 2)
+    assert receptive_field([(7, 2, 3), (3, 2, 1)]).size == 11  # ResNet's stem
+
+
+def test_gradients_are_zero_exactly_outside_the_receptive_field():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(8, 8, 3, padding=1))
+    field = gradient_field(model, "3", torch.rand(4, 3, 32, 32), position=(7, 8))
+    theory = receptive_field([(3, 1, 1), (2, 2, 0), (3, 1, 1)])
+    seen = field > 0
+    assert seen.any(1).sum() == seen.any(0).sum() == theory.size
+    for axis, position in [(1, 7), (0, 8)]:
+        pixels = seen.any(axis).nonzero().flatten() + 0.5
+        assert pixels.mean() == theory.start + theory.jump * position
+
+
+def test_gradient_field_leaves_the_model_alone():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    images = torch.rand(2, 3, 8, 8)
+    gradient_field(model, "1", images)
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert images.grad is None and not images.requires_grad
+    assert not model[1]._forward_hooks
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    torch.manual_seed(0)
+    return torchvision.models.resnet18(num_classes=4).eval()
+
+
+def test_silencing_one_by_one_equals_a_hooked_forward_pass(resnet):
+    images = torch.rand(3, 3, 64, 64)
+    effects = silencing_effects(resnet, "layer2", images, batch=50)
+    assert effects.shape == (128, 3, 4)
+    torch.testing.assert_close(effects.sum(2), torch.zeros(128, 3), atol=1e-5, rtol=0)
+    with torch.no_grad():
+        clean = resnet(images).softmax(1)
+        for channel in (0, 63, 127):
+            mask = torch.ones(1, 128, 1, 1)
+            mask[:, channel] = 0
+            with replace(resnet, {"layer2": lambda activation, mask=mask: activation * mask}):
+                expected = resnet(images).softmax(1) - clean
+            torch.testing.assert_close(effects[channel], expected, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(
+                silence(resnet, "layer2", images, [channel]).softmax(1) - clean, expected, atol=1e-5, rtol=1e-4
+            )
+
+
+def test_silencing_nothing_and_everything(resnet):
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(silence(resnet, "layer4", images, []), resnet(images))
+    torch.testing.assert_close(silence(resnet, "layer4", images, range(512)), resnet.fc.bias.expand(2, -1).detach())
+
+
+def test_count_parameters_by_hand():
+    assert count_parameters(nn.Conv2d(3, 16, 5)) == 16 * (3 * 25) + 16
+    assert count_parameters(nn.Linear(10, 3, bias=False)) == 30
+
+
+def test_bad_input_is_named(resnet):
+    images = torch.rand(1, 3, 64, 64)
+    with pytest.raises(ValueError, match="has channels 0 to 127; there is no channel 128"):
+        silence(resnet, "layer2", images, [128])
+    with pytest.raises(ValueError, match="at least one"):
+        silencing_effects(resnet, "layer2", images[:0])
+    with pytest.raises(ValueError, match="did you mean"):
+        silencing_effects(resnet, "layer9", images)
+    with pytest.raises(ValueError, match="same number of channels"):
+        cross_correlate(torch.zeros(3, 4, 4), torch.zeros(2, 1, 3, 3))
+    with pytest.raises(ValueError, match="there is no position"):
+        gradient_field(resnet, "layer4", images, position=(2, 0))
+    with pytest.raises(ValueError, match="choose a layer with"):
+        gradient_field(resnet, "fc", images)
+    with pytest.raises(ValueError, match="at least 1"):
+        output_size(0, 3)

@@ -1,0 +1,205 @@
+"""What a convolutional network is made of: windows, channels, receptive fields, and switching a channel off.
+
+The arithmetic follows Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016), and the receptive
+field Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks" (Distill, 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vizcourse.hooks import Layer, capture, replay, resolve
+
+
+def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> int:
+    """Number of positions at which a window fits along one axis: ``floor((size + 2·padding − kernel) / stride) + 1``.
+
+    Args:
+        size: pixels of the input along this axis.
+        kernel: pixels of the window.
+        stride: pixels between two neighbouring windows.
+        padding: zeros added at *each* end.
+
+    Raises:
+        ValueError: a number is out of range, or the window is larger than the padded input.
+    """
+    if min(size, kernel, stride) < 1 or padding < 0:
+        raise ValueError("size, kernel and stride must be at least 1 and padding at least 0.")
+    if kernel > size + 2 * padding:
+        raise ValueError(
+            f"A window of {kernel} does not fit into {size} pixels with {padding} of padding at each end: "
+            "use a smaller kernel or more padding."
+        )
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+def cross_correlate(image: Tensor, kernels: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
+    """What deep learning calls a convolution: slide each kernel over the image and sum the products.
+
+    Equals ``torch.nn.functional.conv2d`` without a bias. (A mathematician's convolution flips the kernel first.)
+
+    Args:
+        image: ``(channels, height, width)``.
+        kernels: ``(kernels, channels, kernel height, kernel width)``.
+        stride: pixels between two neighbouring windows.
+        padding: rows and columns of zeros added on each side.
+
+    Returns:
+        One feature map per kernel: ``(kernels, output height, output width)``.
+
+    Raises:
+        ValueError: shapes do not fit together.
+    """
+    if image.ndim != 3 or kernels.ndim != 4 or image.shape[0] != kernels.shape[1]:
+        raise ValueError(
+            f"An image (channels, height, width) and kernels (kernels, channels, height, width) with the same number of "
+            f"channels are needed, not {tuple(image.shape)} and {tuple(kernels.shape)}."
+        )
+    height, width = kernels.shape[2:]
+    rows = output_size(image.shape[1], height, stride, padding)
+    columns = output_size(image.shape[2], width, stride, padding)
+    padded = nn.functional.pad(image, [padding] * 4)
+    output = image.new_zeros(len(kernels), rows, columns)
+    for row in range(rows):
+        for column in range(columns):
+            top, left = row * stride, column * stride
+            window = padded[:, top : top + height, left : left + width]
+            output[:, row, column] = (window * kernels).sum(dim=(1, 2, 3))
+    return output
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """Which input pixels one neuron can see, along one axis.
+
+    Attributes:
+        size: pixels the neuron can see.
+        jump: input pixels between two neighbouring neurons (the product of the strides).
+        start: input coordinate of the centre of the first neuron's field; 0.5 is the centre of the first pixel.
+    """
+
+    size: int
+    jump: int
+    start: float
+
+
+def receptive_field(layers: Sequence[tuple[int, int, int]]) -> ReceptiveField:
+    """Theoretical receptive field of a neuron behind a chain of convolutions and poolings (Araujo et al., 2019).
+
+    Args:
+        layers: ``(kernel, stride, padding)`` of each layer, from the input on.
+    """
+    size, jump, start = 1, 1, 0.5
+    for kernel, stride, padding in layers:
+        size += (kernel - 1) * jump
+        start += ((kernel - 1) / 2 - padding) * jump
+        jump *= stride
+    return ReceptiveField(size, jump, start)
+
+
+def gradient_field(model: nn.Module, layer: Layer, images: Tensor, position: tuple[int, int] | None = None) -> Tensor:
+    """How strongly one neuron of ``layer`` answers to each input pixel: mean absolute gradient over images and channels.
+
+    Pixels outside the receptive field have a gradient of exactly zero, so this verifies the formula; inside, it shows
+    the *effective* receptive field (Luo et al., 2016), which is smaller and soft.
+
+    Args:
+        model: any network.
+        layer: a layer with spatial extent, by name or as a module.
+        images: ``(N, channel, height, width)``.
+        position: ``(row, column)`` of the neuron; the middle one by default.
+
+    Returns:
+        ``(height, width)``, non-negative.
+
+    Raises:
+        ValueError: unknown layer, a layer without spatial extent, or a position outside it.
+    """
+    name, _ = resolve(model, layer)
+    pixels = images.detach().clone().requires_grad_()
+    with torch.enable_grad(), capture(model, layer, stop=True) as acts:
+        model(pixels)
+    activation = acts[name]
+    if activation.ndim != 4:
+        raise ValueError(
+            f"Layer {name!r} gives {tuple(activation.shape)}: choose a layer with (batch, channel, height, width)."
+        )
+    rows, columns = activation.shape[2:]
+    row, column = position if position is not None else (rows // 2, columns // 2)
+    if not (0 <= row < rows and 0 <= column < columns):
+        raise ValueError(f"Layer {name!r} has {rows} × {columns} positions; there is no position ({row}, {column}).")
+    (gradient,) = torch.autograd.grad(activation[:, :, row, column].sum(), pixels)
+    return gradient.abs().mean(dim=(0, 1))
+
+
+@torch.no_grad()
+def silence(model: nn.Module, layer: Layer, images: Tensor, channels: Sequence[int]) -> Tensor:
+    """The model's answer with some channels of a layer set to zero everywhere.
+
+    Args:
+        model: any network.
+        layer: the layer, by name or as a module.
+        images: ``(N, channel, height, width)``.
+        channels: the channels to switch off; none gives the unchanged answer.
+
+    Returns:
+        The model's output, for example logits ``(N, classes)``.
+
+    Raises:
+        ValueError: unknown layer, or a channel that the layer does not have.
+    """
+    tail = replay(model, layer, images)
+    _check_channels(tail.name, tail.activation, channels)
+    activation = tail.activation.clone()
+    activation[:, list(channels)] = 0
+    return tail(activation)
+
+
+@torch.no_grad()
+def silencing_effects(model: nn.Module, layer: Layer, images: Tensor, *, batch: int = 256) -> Tensor:
+    """What silencing each channel of a layer, one at a time, does to the class probabilities.
+
+    The network runs up to the layer once; then only the rest is run, for many channels in one batch.
+
+    Args:
+        model: a classifier that returns logits ``(N, classes)``.
+        layer: the layer, by name or as a module.
+        images: ``(N, channel, height, width)``.
+        batch: rows (image and channel) that are run together.
+
+    Returns:
+        Probability with the channel silenced minus without: ``(channels, N, classes)``.
+
+    Raises:
+        ValueError: unknown layer, empty batch.
+    """
+    if len(images) == 0:
+        raise ValueError("There are no images: pass a batch with at least one.")
+    tail = replay(model, layer, images)
+    count, channels = len(images), tail.activation.shape[1]
+    clean = tail(tail.activation).softmax(1)
+    effects = clean.new_empty(channels, count, clean.shape[1])
+    together = max(1, batch // count)
+    for first in range(0, channels, together):
+        some = torch.arange(first, min(first + together, channels), device=images.device)
+        rows = tail.activation.repeat(len(some), *[1] * (tail.activation.ndim - 1))
+        rows[torch.arange(len(rows)), some.repeat_interleave(count)] = 0
+        index = torch.arange(count, device=images.device).repeat(len(some))
+        effects[some] = tail(rows, index=index).softmax(1).unflatten(0, (len(some), count)) - clean
+    return effects
+
+
+def _check_channels(name: str, activation: Tensor, channels: Sequence[int]) -> None:
+    wrong = [channel for channel in channels if not 0 <= channel < activation.shape[1]]
+    if wrong:
+        raise ValueError(f"Layer {name!r} has channels 0 to {activation.shape[1] - 1}; there is no channel {wrong[0]}.")
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of learnable weights and biases of a module."""
+    return sum(math.prod(parameter.shape) for parameter in module.parameters())
