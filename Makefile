@@ -40,7 +40,7 @@ $(BIN)/python:
 
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	@echo "make: installing the course for '$*' (PyTorch is large: this can take some minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable ".[$*]"
 	@touch $@
 
 lab: $(VENV)/.installed-lab
@@ -57,7 +57,7 @@ notebooks: $(VENV)/.installed-test
 
 solutions: $(VENV)/.installed-test
 	@rm -rf $(SOLUTIONS)
-	@$(BIN)/python -m vizcourse.notebooks solutions --all -o $(SOLUTIONS)
+	@$(BIN)/python -m vizcourse.notebooks solutions -o $(SOLUTIONS)
 
 # The notebooks run twice, as shipped and solved, in the same session as the other tests and
 # without a network, so that one closing line counts everything.
@@ -71,13 +71,13 @@ test-browser: $(VENV)/.installed-test
 $(COLAB_VENV)/.installed: tests/colab-requirements.txt pyproject.toml
 	@echo "make: installing Colab's versions in $(COLAB_VENV) with $(COLAB_PYTHON) (this can take some minutes)"
 	@[ -x $(COLAB_VENV)/bin/python ] || $(COLAB_PYTHON) -m venv $(COLAB_VENV)
-	@$(COLAB_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/colab-requirements.txt
-	@$(COLAB_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(COLAB_VENV)/bin/python -m pip install -qq --disable-pip-version-check -r tests/colab-requirements.txt
+	@$(COLAB_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 test-colab: $(COLAB_VENV)/.installed
 	@rm -rf $(SOLUTIONS)
-	@$(COLAB_VENV)/bin/python -m vizcourse.notebooks solutions --all -o $(SOLUTIONS)
+	@$(COLAB_VENV)/bin/python -m vizcourse.notebooks solutions -o $(SOLUTIONS)
 	@sh tests/offline.sh $(COLAB_VENV)/bin/python -m pytest $(NBVAL) -q $(wildcard tests/widgets) notebooks $(PYTEST_FLAGS)
 
 bench: $(VENV)/.installed-test $(VENV)/.installed-peers
