@@ -61,6 +61,7 @@ _TEXTURE_PERIOD = 12.0  # canvas units; still three pixels at 64 by 64
 _TEXTURE_DEPTH = 0.4  # the dark phase of a texture is this much darker than the colour
 _GAP = 2  # sampled shapes keep this distance, so that anti-aliased edges never share a pixel
 _FREE_COLOUR_DISTANCE = 110.0  # Euclidean distance in RGB between a free colour and the background
+_SEED_OF_DRAWING = 1  # keeps the placing of shapes apart from the choice of what the cues say
 _ROUNDS = 2000  # attempts to place shapes before giving up
 
 
@@ -372,18 +373,24 @@ def sample(
     """
     class_names, cues = _check_cues(classes, cue)
     told = [class_names[position % len(class_names)] for position in range(_count(n))]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_check_seed(seed))
     spoken = {
         name: told if name in cues else [CLASSES[number] for number in rng.integers(0, 3, n)] for name in CUES
     }
     if free_colours and cues != {"type"}:
         raise ValueError('free_colours=True leaves only the types to tell the class: use it with cue="type"')
     return _draw(
-        rng, told, spoken, split=split, bound={"colour", "type"} <= cues, sizes=sizes,
+        seed, told, spoken, split=split, bound={"colour", "type"} <= cues, sizes=sizes,
         number_of_shapes=number_of_shapes, background_range=background_range, colour_range=colour_range,
         free_colours=free_colours, textures=textures, background_textures=background_textures,
         position_by_class=position_by_class,
     )  # fmt: skip
+
+
+def _check_seed(seed: int) -> int:
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be a whole number, 0 or more, not {seed!r}")
+    return int(seed)
 
 
 def _count(n: int) -> int:
@@ -408,22 +415,27 @@ def _check_cues(classes, cue) -> tuple[tuple[str, ...], set[str]]:
 
 
 def _draw(
-    rng, told, spoken, *, split="train", bound=True, sizes=SIZE, number_of_shapes=2, background_range=0,
+    seed, told, spoken, *, split="train", bound=True, sizes=SIZE, number_of_shapes=2, background_range=0,
     colour_range=0, free_colours=False, textures=("plain",), background_textures=("plain",),
-    position_by_class=False,
+    position_by_class=False, least_shapes=1,
 ) -> list[Picture]:  # fmt: skip
     """Pictures in which each cue speaks for the class given in ``spoken``; ``told`` are their class names.
 
     ``bound``: each shape has its own colour; otherwise the two colours go to the shapes in random order.
+    ``least_shapes``: the fewest for which what is asked makes sense.
     """
     _choice("split", split, SPLITS)
     low_size, high_size = _range("sizes", sizes, 2, CANVAS / 2)
-    fewest, most = (int(end) for end in _range("number_of_shapes", number_of_shapes, 1, 12))
+    fewest, most = _range("number_of_shapes", number_of_shapes, least_shapes, 12)
+    if fewest % 1 or most % 1:
+        raise ValueError(f"number_of_shapes must be whole, not {number_of_shapes!r}")
+    fewest, most = int(fewest), int(most)
     _range("background_range", background_range, 0, 255)
     _range("colour_range", colour_range, 0, 255)
     textures = _names("textures", textures, TEXTURES)
     background_textures = _names("background_textures", background_textures, TEXTURES)
 
+    rng = np.random.default_rng([_SEED_OF_DRAWING, _check_seed(seed)])
     number = len(told)
     counts = rng.integers(fewest, most + 1, number)
     drawn_sizes = rng.uniform(low_size, high_size, (number, most)) * (np.arange(most) < counts[:, None])
@@ -518,7 +530,7 @@ def pairs(variable: str, n: int = 60, seed: int = 0, *, split: str = "interventi
     Args:
         variable: one of `VARIABLES`.
         n: number of pairs, spread evenly over the six ordered pairs of classes, which come in turn.
-        seed, knobs: as in `sample`.
+        seed, knobs: as in `sample`. The three variables with one seed edit the same base pictures.
         split: "intervention" never shares a picture, base or source, with training or test; for pairs that
             are in turn held out from those, use "intervention_test".
 
@@ -533,7 +545,7 @@ def pairs(variable: str, n: int = 60, seed: int = 0, *, split: str = "interventi
     ordered = list(itertools.permutations(CLASSES, 2))
     both = [ordered[position % len(ordered)] for position in range(_count(n))]
     names = [name for name, _ in both]
-    base = _draw(np.random.default_rng(seed), names, dict.fromkeys(CUES, names), split=split, **knobs)
+    base = _draw(seed, names, dict.fromkeys(CUES, names), split=split, least_shapes=2, **knobs)
     source = [_intervene(picture, new, variable) for picture, (_, new) in zip(base, both, strict=True)]
     counterfactual = torch.tensor([CLASSES.index(new) for _, new in both])
     return Pairs(base, source, labels(base), counterfactual)
@@ -570,8 +582,7 @@ def cue_conflict(n: int, seed: int = 0, *, split: str = "intervention", **knobs)
     ways = list(itertools.permutations(CLASSES))
     shared = [ways[position % len(ways)] for position in range(_count(n))]
     spoken = {cue: [way[position] for way in shared] for position, cue in enumerate(CUES)}
-    rng = np.random.default_rng(seed)
-    pictures = _draw(rng, [None] * n, spoken, split=split, bound=False, **knobs)
+    pictures = _draw(seed, [None] * n, spoken, split=split, bound=False, least_shapes=2, **knobs)
     numbers = {cue: torch.tensor([CLASSES.index(name) for name in names]) for cue, names in spoken.items()}
     return CueConflict(pictures, **numbers)
 
