@@ -1,0 +1,83 @@
+"""The notebooks as they are shipped. That they run, nbval checks: see `make test`."""
+
+import os
+import socket
+from importlib import import_module
+
+import pytest
+
+from vizcourse import notebooks
+from vizcourse.lessons import LESSONS
+
+pytest.importorskip("jupytext")
+every_lesson = pytest.mark.parametrize("entry", LESSONS, ids=lambda entry: entry.stem)
+
+
+def shipped(entry):
+    return notebooks.read(notebooks.notebook_path(entry))
+
+
+def code(notebook):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def feedback(cell):
+    """The text under an exercise cell."""
+    data = [output.get("data", {}) for output in cell["outputs"]]
+    return "\n".join(one["text/plain"] for one in data if "text/plain" in one)
+
+
+@every_lesson
+def test_each_notebook_is_what_its_source_builds(entry):
+    def content(notebook):
+        keys = ("id", "cell_type", "source", "metadata")
+        return [[cell[key] for key in keys] for cell in notebook["cells"]]
+
+    built, now = shipped(entry), notebooks.assemble_lesson(entry)
+    assert content(built) == content(now), "the source has changed: run `make notebooks`"
+    assert built["metadata"] == now["metadata"], "the source has changed: run `make notebooks`"
+
+
+@every_lesson
+def test_every_code_cell_was_executed_in_order(entry):
+    counts = [cell["execution_count"] for cell in code(shipped(entry))]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@every_lesson
+def test_stored_outputs_are_tidy(entry):
+    notebook = shipped(entry)
+    for number, cell in enumerate(notebook["cells"]):
+        assert notebooks.tidy(cell, number) == cell
+        assert all(output["output_type"] != "error" for output in cell.get("outputs", ()))
+    assert "widgets" not in notebook["metadata"]
+    assert notebooks.notebook_path(entry).stat().st_size < notebooks.LARGEST
+
+
+@every_lesson
+def test_every_exercise_has_one_cell_and_is_not_started(entry):
+    cells = notebooks.exercise_cells(shipped(entry)["cells"])
+    listed = import_module(f"vizcourse.exercises.{entry.slug}").EXERCISES
+    names = [cell["metadata"]["vizcourse"]["exercise"] for cell in cells]
+    assert names == [exercise.id for exercise in listed]
+    for name, cell in zip(names, cells, strict=True):
+        assert feedback(cell).startswith(f"○ {name} not started")
+
+
+@every_lesson
+def test_the_solved_notebook_differs_in_its_exercises_only(entry, tmp_path):
+    blank = shipped(entry)
+    solved = notebooks.read(notebooks.solutions(entry.number, tmp_path))
+    for before, after in zip(blank["cells"], solved["cells"], strict=True):
+        name = before["metadata"].get("vizcourse", {}).get("exercise")
+        if name is None:
+            assert before == after
+        else:
+            assert before["source"] != after["source"]
+            assert feedback(after).startswith(f"✓ {name} ")
+            assert notebooks.CHECK_TAG in after["metadata"]["tags"]
+
+
+@pytest.mark.skipif(os.environ.get("VIZCOURSE_OFFLINE") != "1", reason="the network is not cut off")
+def test_the_network_is_blocked_while_notebooks_run():
+    assert [name for _, name in socket.if_nameindex()] == ["lo"]

@@ -1,0 +1,124 @@
+"""The house's order: which part may import which, and what importing costs."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "vizcourse"
+
+# What each part may import of the course, besides itself.
+ALLOWED = {
+    "worlds": set(),
+    "hooks": set(),
+    "lessons": set(),
+    "models": {"worlds", "hooks"},
+    "methods": {"hooks"},
+    "plotting": {"worlds", "hooks", "models", "methods"},
+    "widgets": {"worlds", "hooks", "models", "methods", "plotting", "lessons"},
+    "exercises": {"worlds", "hooks", "models", "methods", "plotting", "lessons"},
+}
+EVERYTHING = set(ALLOWED) | {"notebooks", "cli", "__init__"}
+ALLOWED |= {"notebooks": EVERYTHING, "cli": EVERYTHING, "__init__": EVERYTHING}
+
+# Parts that work on tensors and know nothing of a screen.
+WITHOUT_SCREEN = {"worlds", "hooks", "models", "methods"}
+SCREEN = {"ipywidgets", "IPython", "matplotlib"}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+
+
+def part(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """All absolute names that a module imports, anywhere in it: ``from a import b`` gives ``a`` and ``a.b``."""
+    package = ("vizcourse", *path.relative_to(PACKAGE).parts[:-1])
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join((*package[: len(package) - node.level + 1], *filter(None, [node.module])))
+            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    return names
+
+
+def third_party(path: Path) -> set[str]:
+    top = {name.partition(".")[0] for name in imports(path)}
+    return top - set(sys.stdlib_module_names) - {"vizcourse", "__future__"}
+
+
+@every_module
+def test_imports_run_one_way(path):
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("vizcourse.")}
+    # A name that is no part is an attribute of the package itself, such as __version__.
+    forbidden = (used & EVERYTHING) - ALLOWED[part(path)] - {part(path)}
+    assert not forbidden, f"{path.relative_to(ROOT)} must not import {', '.join(sorted(forbidden))}"
+
+
+@every_module
+def test_methods_and_worlds_know_no_screen(path):
+    if part(path) in WITHOUT_SCREEN:
+        assert not third_party(path) & SCREEN
+
+
+@every_module
+def test_comm_is_never_imported(path):
+    # Colab has no package of that name.
+    assert "comm" not in third_party(path)
+
+
+@every_module
+def test_only_declared_packages_are_imported(path):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
+    modules = {{"pillow": "PIL", "scikit-image": "skimage"}.get(name, name) for name in declared}
+    modules |= {"IPython"}  # ipywidgets cannot be without it
+    if path.name == "notebooks.py":
+        modules |= {"jupytext", "nbclient", "nbformat", "jupyter_client"}  # for authors only, imported when used
+    assert third_party(path) <= modules
+
+
+def fresh(code: str) -> str:
+    """What a new interpreter prints."""
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize("module", ["vizcourse", "vizcourse.cli", "vizcourse.lessons", "vizcourse.notebooks"])
+def test_the_package_and_its_commands_start_without_the_heavy_packages(module):
+    heavy = "('torch', 'torchvision', 'matplotlib', 'ipywidgets', 'jupytext', 'skimage', 'IPython')"
+    assert fresh(f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])") == "[]"
+
+
+def test_importing_everything_changes_no_global_state():
+    names = [
+        ".".join(("vizcourse", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+        for path in MODULES
+    ]
+    code = (
+        "import importlib, torch, random, numpy as np, matplotlib\n"
+        "style = dict(matplotlib.rcParams)\n"
+        "def state():\n"
+        "    return (torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype(),\n"
+        "            torch.random.get_rng_state().tolist(), random.getstate(),\n"
+        "            str(np.random.get_state()), torch.are_deterministic_algorithms_enabled())\n"
+        "before = state()\n"
+        f"for name in {names}:\n"
+        "    importlib.import_module(name)\n"
+        "    assert state() == before, name\n"
+        "    assert dict(matplotlib.rcParams) == style, name\n"
+        "print('same')"
+    )
+    assert fresh(code) == "same"
