@@ -1,0 +1,169 @@
+"""Training end to end on a tiny recipe, and the shipped figures again on a sample."""
+
+import dataclasses
+import functools
+import json
+
+import pytest
+import torch
+
+from vizcourse.models import cards, evaluation, load, recipes, training, zoo
+from vizcourse.models.training import Phase, Schedule
+
+SHIPPED = sorted(cards())
+
+
+def _stripes(split):
+    """Three classes of 64 px pictures: bright on the left, in the middle, on the right."""
+    generator = torch.Generator().manual_seed(len(split))
+    labels = torch.arange(96) % 3
+    images = torch.randint(0, 60, (96, 3, 64, 64), generator=generator, dtype=torch.uint8)
+    for image, label in zip(images, labels.tolist(), strict=True):
+        image[:, :, 20 * label : 20 * label + 20] += 150
+    return images, labels
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """`cnn-shapes` with a recipe of a few seconds."""
+    recipe = dataclasses.replace(
+        recipes.RECIPES["cnn-shapes"],
+        data=_stripes,
+        schedule=Schedule((Phase(2, 32, 16), Phase(4, 64, 16)), "adamw", peak=1e-2, warm_up=0.2),
+        augment=training.shift(1),
+    )
+    monkeypatch.setitem(recipes.RECIPES, "cnn-shapes", recipe)
+    return recipe
+
+
+def test_a_tiny_recipe_end_to_end(tiny, tmp_path, capsys):
+    card = recipes.train("cnn-shapes", device="cpu", folder=tmp_path, cache=tmp_path)
+    assert card["figures"]["accuracy"]["value"] == 1.0
+    assert card["figures"]["accuracy"]["low"] < 1
+    assert json.loads((tmp_path / "cnn-shapes.json").read_text()) == card
+    assert card["details"]["confusion (rows: truth)"] == [[32, 0, 0], [0, 32, 0], [0, 0, 32]]
+    assert "100.0 %" in capsys.readouterr().out
+    assert recipes.train("cnn-shapes", check=True, device="cpu", folder=tmp_path) == card
+    assert "now 100.0 %" in capsys.readouterr().out
+
+    card["figures"]["accuracy"]["value"] = 0.9
+    (tmp_path / "cnn-shapes.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="does not do what its card says: accuracy"):
+        recipes.train("cnn-shapes", check=True, device="cpu", folder=tmp_path)
+
+
+def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(tiny, tmp_path):
+    def run(name, stops):
+        network = load("cnn-shapes", random=True)
+        for stop in stops:
+            network = load("cnn-shapes", random=True)  # a new process knows only the checkpoint
+            training.fit(
+                network,
+                functools.partial(tiny.data, "train"),
+                tiny.schedule,
+                seed=1,
+                stop_after=stop,
+                checkpoint=tmp_path / name,
+                fingerprint="a",
+                device=torch.device("cpu"),
+                augment=tiny.augment,
+            )
+        return network.state_dict()
+
+    whole, resumed = run("whole", [None]), run("resumed", [1, 3, None])
+    for key, value in whole.items():
+        assert torch.equal(value, resumed[key]), key
+
+
+def test_a_checkpoint_of_another_recipe_or_a_broken_one_is_ignored(tiny, tmp_path):
+    def run(fingerprint):
+        network = load("cnn-shapes", random=True)
+        training.fit(
+            network,
+            functools.partial(tiny.data, "train"),
+            tiny.schedule,
+            seed=1,
+            stop_after=1,
+            checkpoint=tmp_path / "checkpoint",
+            fingerprint=fingerprint,
+            device=torch.device("cpu"),
+        )
+        return network.fc.weight
+
+    first = run("a")
+    assert torch.equal(run("b"), first)  # from the beginning again, not one epoch further
+    (tmp_path / "checkpoint").write_bytes(b"broken")
+    assert torch.equal(run("b"), first)
+
+
+def test_training_leaves_the_random_state_alone(tiny, tmp_path):
+    before = torch.random.get_rng_state()
+    training.fit(
+        load("cnn-shapes", random=True),
+        functools.partial(tiny.data, "train"),
+        tiny.schedule,
+        seed=1,
+        checkpoint=tmp_path / "checkpoint",
+        fingerprint="a",
+        device=torch.device("cpu"),
+        stop_after=1,
+    )
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match="'cnn-shapes'"):
+        recipes.train("cnn-shape")
+
+
+def test_the_rate_rises_in_a_line_and_falls_as_a_cosine():
+    schedule = Schedule((Phase(2, 16), Phase(3, 32)), peak=1.0, warm_up=0.5)
+    assert schedule.epochs == 5
+    assert [schedule.phase(epoch).size for epoch in range(5)] == [16, 16, 32, 32, 32]
+    assert schedule.rate(0.25) == pytest.approx(0.52)
+    assert schedule.rate(0.5) == pytest.approx(1.0)
+    assert schedule.rate(0.75) == pytest.approx(0.5)
+    assert 0 < schedule.rate(1.0) <= 1e-3
+    with pytest.raises(ValueError, match="only 5 epochs"):
+        schedule.phase(5)
+
+
+def test_wilson_by_hand():
+    # z = 2 makes the sums easy: 8 of 10 gives (0.8 + 0.2 ± 2 sqrt(0.016 + 0.01)) / 1.4.
+    low, high = evaluation.wilson(8, 10, z=2)
+    half = 2 * 0.026**0.5
+    assert (low, high) == pytest.approx(((1 - half) / 1.4, (1 + half) / 1.4))
+    assert evaluation.wilson(10, 10)[1] == 1 and evaluation.wilson(0, 10)[0] == 0
+    with pytest.raises(ValueError, match="at least one answer"):
+        evaluation.wilson(0, 0)
+
+
+def test_shift_by_hand():
+    images = torch.arange(9.0).view(1, 1, 3, 3).expand(40, 3, 3, 3).contiguous()
+    moved = training.shift(1)(images, torch.Generator().manual_seed(0))
+    assert moved.shape == images.shape
+    # The middle pixel takes the place of one of its eight neighbours or stays.
+    assert set(moved[:, 0, 1, 1].tolist()) == set(range(9))
+    assert all(torch.equal(image[0], image[2]) for image in moved)
+
+
+def test_mirror_turns_about_half_of_the_pictures_and_nothing_else():
+    images = torch.rand(200, 3, 2, 5)
+    mirrored = training.mirror(images, torch.Generator().manual_seed(0))
+    turned = [torch.equal(after, before.flip(-1)) for before, after in zip(images, mirrored, strict=True)]
+    same = [torch.equal(after, before) for before, after in zip(images, mirrored, strict=True)]
+    assert 60 < sum(turned) < 140 and sum(turned) + sum(same) == 200
+
+
+def test_greyscale_by_hand():
+    image = torch.tensor([100, 200, 50], dtype=torch.uint8).view(1, 3, 1, 1)
+    assert evaluation.greyscale(image).flatten().tolist() == [153, 153, 153]  # 29.9 + 117.4 + 5.7
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if "shapes" in name])
+def test_shipped_networks_still_do_what_their_cards_say(name):
+    """A sample of the held-out pictures; `vizcourse train NAME --check` measures all of them."""
+    images, labels = recipes.RECIPES[name].data("test")
+    stated = zoo.card(name)["figures"]["accuracy"]["value"]
+    answers = evaluation.logits(load(name), images[:48]).argmax(dim=1)
+    assert (answers == labels[:48]).float().mean() >= stated - 0.08

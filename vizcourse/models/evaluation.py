@@ -1,0 +1,94 @@
+"""Accuracy with an interval, by class, and as a confusion matrix: the figures on a network's card."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vizcourse.models.training import at_size
+
+
+class Report(NamedTuple):
+    """What a measurement found.
+
+    figures: name -> `value` and `count`, for a share also the bounds `low` and `high` of its 95 % interval.
+    details: anything else that JSON can hold, by name.
+    """
+
+    figures: dict[str, dict[str, float]]
+    details: dict[str, Any]
+
+
+def wilson(correct: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """The Wilson score interval of a share, 95 % by default.
+
+    Unlike the usual normal interval it stays within 0 and 1 and has a width also when all answers are right.
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+    """
+    if not 0 <= correct <= count or count == 0:
+        raise ValueError(
+            f"There must be at least one answer and at most all right, not {correct} of {count}."
+        )
+    share = correct / count
+    centre = share + z * z / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    # At the ends one bound is exactly 0 or 1, which rounding would miss.
+    low = 0.0 if correct == 0 else (centre - half) / scale
+    high = 1.0 if correct == count else (centre + half) / scale
+    return low, high
+
+
+def share(right: Tensor) -> dict[str, float]:
+    """A figure from a tensor of booleans: their mean, with its interval."""
+    correct, count = int(right.sum()), right.numel()
+    low, high = wilson(correct, count)
+    return {"value": correct / count, "low": low, "high": high, "count": count}
+
+
+@torch.no_grad()
+def logits(network: nn.Module, images: Tensor, batch: int = 64) -> Tensor:
+    """The network's outputs, (N, classes) in single precision, for uint8 pictures of any size."""
+    device = next(network.parameters()).device
+    outputs = []
+    for part in images.split(batch):
+        part = at_size(part, network.input_size).to(device).float() / 255
+        outputs.append(network(part.contiguous(memory_format=torch.channels_last)).float().cpu())
+    return torch.cat(outputs)
+
+
+def accuracy(network: nn.Module, images: Tensor, labels: Tensor, *, suffix: str = "") -> Report:
+    """Accuracy and mean cross-entropy; in the details, accuracy by class and the confusion matrix.
+
+    Args:
+        images: uint8 (N, 3, height, width).
+        labels: int64 (N,).
+        suffix: appended to the names of the figures, such as " in greyscale".
+    """
+    outputs = logits(network, images)
+    answers = outputs.argmax(dim=1)
+    classes = network.classes
+    confusion = torch.bincount(labels * len(classes) + answers, minlength=len(classes) ** 2)
+    confusion = confusion.view(len(classes), len(classes))
+    by_class = {
+        name: share((answers == labels)[labels == number])
+        for number, name in enumerate(classes)
+        if (labels == number).any()
+    }
+    figures = {
+        f"accuracy{suffix}": share(answers == labels),
+        f"loss{suffix}": {"value": functional.cross_entropy(outputs, labels).item(), "count": len(labels)},
+    }
+    details = {f"by class{suffix}": by_class, f"confusion{suffix} (rows: truth)": confusion.tolist()}
+    return Report(figures, details)
+
+
+def greyscale(images: Tensor) -> Tensor:
+    """uint8 pictures without colour, still with three channels (luma of ITU-R BT.601)."""
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    grey = torch.cat([(part.float() * weights).sum(dim=1, keepdim=True) for part in images.split(1000)])
+    return grey.round().to(torch.uint8).expand(-1, 3, -1, -1)

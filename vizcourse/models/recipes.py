@@ -1,0 +1,333 @@
+"""How each shipped network was trained, and how well it does: `train(name)` reproduces both.
+
+A `Recipe` only declares; `training.fit` does the work, `evaluation` measures. The same code made the shipped
+files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from vizcourse.models import evaluation, training, zoo
+from vizcourse.models.networks import ARCHITECTURES, build
+from vizcourse.models.training import Data, Phase, Schedule
+from vizcourse.models.zoo import WEIGHTS, Card
+
+TOLERANCE = 0.005
+"""By how much a fresh figure may differ from the card's: another processor rounds differently."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is trained and measured.
+
+    about: what it is, in one sentence.
+    pictures: its data, in words.
+    data: "train" or "test" -> uint8 pictures (N, 3, height, width) and labels (N,).
+    schedule: epochs, sizes, optimiser.
+    measures: functions network -> `evaluation.Report`, besides the accuracy on the "test" pictures.
+    goals: name of a figure -> what it should reach (at least; a name that ends in "loss": at most).
+    """
+
+    about: str
+    pictures: str
+    data: Callable[[str], Data]
+    schedule: Schedule
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
+    loss: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None
+    measures: tuple[Callable[[nn.Module], evaluation.Report], ...] = ()
+    weaknesses: tuple[str, ...] = ()
+    seed: int = 0
+
+    def settings(self) -> dict:
+        """All that decides the weights, besides the data: plain values, for the card and the checkpoint."""
+        return {
+            "seed": self.seed,
+            **dataclasses.asdict(self.schedule),
+            "augment": getattr(self.augment, "__qualname__", None),
+            "loss": "cross-entropy" if self.loss is None else self.loss.__name__,
+            "precision": "bfloat16 where safe, else single",
+        }
+
+
+def train(
+    name: str,
+    *,
+    check: bool = False,
+    device: str | torch.device | None = None,
+    folder: Path = WEIGHTS,
+    cache: Path | None = None,
+) -> Card:
+    """Train a network of the course, measure the file, and write it with its card; or only measure it again.
+
+    Interrupt it at any time: the same call goes on after the last finished epoch.
+
+    Args:
+        name: a network of the course.
+        check: do not train. Measure the shipped file afresh and print each figure beside the card's.
+        device: where to train; a GPU when there is one.
+        folder: where the weights file and the card go.
+        cache: where checkpoints go while training; $VIZCOURSE_CACHE or ~/.cache/vizcourse.
+
+    Returns:
+        The card.
+
+    Raises:
+        ValueError: if the name is unknown, or if `check` finds a figure that differs from the card.
+    """
+    zoo._known(name, RECIPES)
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    recipe = RECIPES[name]
+    if check:
+        return _check(name, recipe, device, Path(folder))
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    network = build(name, ARCHITECTURES[name], seed=recipe.seed)
+    run = training.fit(
+        network,
+        functools.partial(recipe.data, "train"),
+        recipe.schedule,
+        seed=recipe.seed,
+        checkpoint=_cache_folder(cache) / f"{name}.checkpoint",
+        fingerprint=json.dumps([name, recipe.pictures, recipe.settings(), str(network)]),
+        device=device,
+        augment=recipe.augment,
+        loss=recipe.loss,
+    )
+    content = _half_precision(network)
+    card = Card(
+        name=name,
+        about=recipe.about,
+        architecture=_architecture(network),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        input_size=network.input_size,
+        classes=list(network.classes),
+        data=recipe.pictures,
+        recipe=recipe.settings(),
+        figures={},
+        details={},
+        training={
+            "seconds": round(run.seconds),
+            "processor_seconds": round(run.processor_seconds),
+            "hardware": training.hardware(device),
+            "torch": torch.__version__,
+            "date": time.strftime("%Y-%m-%d"),
+            "last_loss": run.loss,
+        },
+        weaknesses=list(recipe.weaknesses),
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+    )
+    # The card has to lie beside the file before the file can be loaded, and the file before it can be
+    # measured.
+    _write(folder / f"{name}.safetensors", content)
+    _write_card(folder, card)
+    card["figures"], card["details"] = measure(name, recipe, zoo.load(name, device=device, folder=folder))
+    _write_card(folder, card)
+    print(card)
+    return card
+
+
+def measure(name: str, recipe: Recipe, network: nn.Module) -> evaluation.Report:
+    """All figures of a network on pictures that it was not trained on."""
+    figures, details = {}, {}
+    reports = [] if recipe.loss is not None else [evaluation.accuracy(network, *recipe.data("test"))]
+    reports += [function(network) for function in recipe.measures]
+    for report in reports:
+        figures.update(report.figures)
+        details.update(report.details)
+    return evaluation.Report(figures, details)
+
+
+def _check(name: str, recipe: Recipe, device: torch.device, folder: Path) -> Card:
+    card = zoo.card(name, folder=folder)
+    fresh, _ = measure(name, recipe, zoo.load(name, device=device, folder=folder))
+    print(f"{name}: {card['about']}")
+    wrong = []
+    for label in sorted({*card["figures"], *fresh}):
+        stated, found = card["figures"].get(label), fresh.get(label)
+        print(
+            f"  {label}: card {zoo.format_figure(stated) if stated else 'nothing'}, "
+            f"now {zoo.format_figure(found) if found else 'nothing'}"
+        )
+        if not stated or not found or abs(stated["value"] - found["value"]) > TOLERANCE:
+            wrong.append(label)
+    if wrong:
+        raise ValueError(
+            f"{name} does not do what its card says: {', '.join(wrong)}. Train it again, or report this."
+        )
+    return card
+
+
+def _architecture(network: nn.Module) -> str:
+    """The class of the network and its layers of weights, counted: 'ResNet, 20 convolutions, 1 linear
+    layer'."""
+    convolutions = sum(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in network.modules())
+    linear = sum(isinstance(module, nn.Linear) for module in network.modules())
+    return f"{type(network).__name__}: {convolutions} convolutions, {linear} linear layers"
+
+
+def _half_precision(network: nn.Module) -> bytes:
+    """The state of a network as the bytes of a safetensors file."""
+    state = {
+        key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for key, value in network.state_dict().items()
+    }
+    return save_tensors(state)
+
+
+def _write(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, path)
+
+
+def _write_card(folder: Path, card: Card) -> None:
+    _write(folder / f"{card['name']}.json", (json.dumps(card, indent=1) + "\n").encode())
+
+
+def _cache_folder(cache: Path | None) -> Path:
+    if cache is not None:
+        return Path(cache)
+    return Path(os.environ.get("VIZCOURSE_CACHE") or Path.home() / ".cache" / "vizcourse")
+
+
+# ------------------------------------------------------------------------------------------------ shapes
+
+
+def _varied_shapes(split: str) -> Data:
+    from vizcourse.worlds import shapes
+
+    count, seed = (9000, 1) if split == "train" else (1500, 2)
+    pictures = shapes.sample(count, seed, split=split, **shapes.VARIED)
+    return shapes.render(pictures, 64, dtype=torch.uint8), shapes.labels(pictures)
+
+
+def _paper_shapes(split: str) -> Data:
+    from vizcourse.worlds import shapes
+
+    return shapes.dataset(split, dtype=torch.uint8)
+
+
+def _cue_shapes(cue: str, split: str) -> Data:
+    from vizcourse.worlds import shapes
+
+    count, seed = (4800, 3) if split == "train" else (1200, 4)
+    pictures = shapes.sample(count, seed, split=split, cue=cue)
+    return shapes.render(pictures, 96, dtype=torch.uint8), shapes.labels(pictures)
+
+
+def _cue_answers(network: nn.Module) -> evaluation.Report:
+    """Which cue a network follows on pictures whose three cues speak for three different classes."""
+    from vizcourse.worlds import shapes
+
+    conflict = shapes.cue_conflict(1200, seed=5)
+    images = shapes.render(conflict.pictures, network.input_size, dtype=torch.uint8)
+    answers = evaluation.logits(network, images).argmax(dim=1)
+    figures = {
+        f"cue conflict answered by {cue}": evaluation.share(answers == getattr(conflict, cue))
+        for cue in shapes.CUES
+    }
+    return evaluation.Report(figures, {})
+
+
+def _on_training_pictures(data: Callable[[str], Data]) -> Callable[[nn.Module], evaluation.Report]:
+    """Accuracy and loss on the training pictures, which the seed asks for, too."""
+
+    def measure_training(network: nn.Module) -> evaluation.Report:
+        figures, _ = evaluation.accuracy(network, *data("train"))
+        return evaluation.Report({f"training {name}": figure for name, figure in figures.items()}, {})
+
+    return measure_training
+
+
+_CUE_WORDS = {
+    "all": "background, shape colours and shape types, which always agree",
+    "background": "the background colour",
+    "colour": "the colours of the shapes",
+    "type": "the types of the shapes",
+}
+
+
+def _cue_recipe(cue: str) -> Recipe:
+    return Recipe(
+        about=f"A small residual network that tells dax, wug and blicket by {_CUE_WORDS[cue]}.",
+        pictures=f"4,800 shapes pictures with cue={cue!r}; held out: 1,200 others",
+        data=functools.partial(_cue_shapes, cue),
+        schedule=Schedule((Phase(14, 96),), peak=0.1, weight_decay=2e-4),
+        measures=(_cue_answers,),
+        weaknesses=("Knows no pictures but the shapes world's, with one size of shape and plain surfaces.",),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ photos
+
+
+def _cifar10(split: str) -> Data:
+    from vizcourse.worlds import photos
+
+    images, labels = photos.cifar10(split)
+    if images.is_floating_point():
+        images = (images * 255).round().to(torch.uint8)
+    return images, labels
+
+
+# ------------------------------------------------------------------------------------------------ scenes
+
+
+def _greyscale_accuracy(data: Callable[[str], Data]) -> Callable[[nn.Module], evaluation.Report]:
+    """Accuracy on the held-out pictures without their colour."""
+
+    def measure_greyscale(network: nn.Module) -> evaluation.Report:
+        images, labels = data("test")
+        return evaluation.accuracy(network, evaluation.greyscale(images), labels, suffix=" in greyscale")
+
+    return measure_greyscale
+
+
+RECIPES: dict[str, Recipe] = {
+    "cnn-shapes": Recipe(
+        about="A plain network of four convolutions for lesson 01, which tells dax, wug and blicket by shape alone.",
+        pictures="9,000 shapes pictures in which only the types of the shapes tell the class; held out: 1,500 others",
+        data=_varied_shapes,
+        schedule=Schedule((Phase(14, 64),), "adamw", peak=4e-3, weight_decay=1e-2),
+        augment=training.mirror,
+        weaknesses=(
+            "It was trained on shapes of size 15 to 45; of those of size 12 it tells only 86 in 100 pictures right.",
+        ),
+    ),
+    "resnet18-shapes": Recipe(
+        about="torchvision's ResNet-18 on dax, wug and blicket, as in Bunnapradist's work on DAS, but from scratch.",
+        pictures="960 shapes pictures of 244 px, 320 a class, as in that article; held out: 240 others",
+        data=_paper_shapes,
+        schedule=Schedule((Phase(8, 122, 32), Phase(3, 244, 32)), peak=0.02, weight_decay=1e-3),
+        augment=training.mirror,
+        measures=(_on_training_pictures(_paper_shapes), _cue_answers),
+        weaknesses=(
+            "Three cues tell every class, and it is free to use any of them: which one is the question of the lesson.",
+            "It was not pretrained on ImageNet, unlike the network of the article.",
+        ),
+    ),
+    **{f"shapes-cue-{cue}": _cue_recipe(cue) for cue in ("all", "background", "colour", "type")},
+    "resnet20-cifar10": Recipe(
+        about="The 20-layer residual network of He et al. (2015), with projection shortcuts, on photographs.",
+        pictures="CIFAR-10: 50,000 photographs of 32 px in ten classes; held out: its 10,000 test photographs",
+        data=_cifar10,
+        schedule=Schedule((Phase(30, 32, 128),), peak=0.2, weight_decay=5e-4),
+        augment=training.both(training.mirror, training.shift(4)),
+        measures=(_greyscale_accuracy(_cifar10),),
+        weaknesses=("Photographs of 32 px: it knows ten classes, and every picture is one of them to it.",),
+    ),
+}
