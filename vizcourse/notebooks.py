@@ -419,10 +419,10 @@ def solutions(name: str, directory: str | Path | None = None) -> Path:
     Raises:
         ValueError: there is no such lesson, or its notebook is not at hand.
     """
-    from vizcourse import exercises
+    from vizcourse.exercises import core
 
     entry = lesson(name)
-    notebook = solve(read(notebook_path(entry)), exercises.solution_cell, exercises.expected_feedback)
+    notebook = solve(read(notebook_path(entry)), core.solution_cell, core.expected_bundle)
     folder = ROOT / "notebooks" / "solutions" if directory is None else Path(directory)
     path = folder / f"{entry.stem}_solved.ipynb"
     write(notebook, path)

@@ -154,10 +154,12 @@ class Lab:
         self.page.locator("#jp-main-statusbar", has_text="| Idle").wait_for(timeout=60_000)
 
     def cell(self, text: str):
-        """The first code cell whose source holds ``text``, as a locator."""
-        return self.page.locator(".jp-CodeCell").filter(
-            has=self.page.locator(".jp-InputArea", has_text=text)
-        ).first
+        """The first code cell whose source holds ``text``, as a locator that stays when the source changes."""
+        sources = self.page.locator(".jp-CodeCell .cm-content").all_inner_texts()
+        found = [number for number, source in enumerate(sources) if text in source]
+        if not found:
+            raise ValueError(f"No cell holds {text!r}.")
+        return self.page.locator(".jp-CodeCell").nth(found[0])
 
     def run_all(self, *, seconds: float = 300) -> None:
         """Run > Run All Cells, and wait until every cell has run."""
@@ -190,6 +192,18 @@ class Lab:
     def output_text(self, cell) -> str:
         """The text under a cell."""
         return "\n".join(cell.locator(".jp-OutputArea-output").all_inner_texts()).strip()
+
+    def picture(self, image) -> str:
+        """The pixels that an ``<img>`` shows, as a data address, once they are there."""
+        return image.evaluate(
+            """async image => {
+                await image.decode();
+                const canvas = document.createElement('canvas');
+                [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+                canvas.getContext('2d').drawImage(image, 0, 0);
+                return canvas.toDataURL();
+            }"""
+        )
 
     def set_slider(self, slider, *, steps: int) -> None:
         """Move a slider of ipywidgets by this many arrow keys (negative: to the left)."""
