@@ -1,5 +1,5 @@
 """Pictures whose causes are known (`shapes`, `scenes`), and photographs (`photos`).
 
-Each is a submodule: ``from vizcourse.worlds import shapes``. Nothing is imported here, so that asking
-which photographs are available never loads PyTorch.
+Each is a submodule: ``from vizcourse.worlds import shapes``. Nothing is imported here, so that a program
+that needs one does not pay for the others.
 """
