@@ -43,15 +43,21 @@ def difference(expected: Any, actual: Any, *, rtol: float = 1e-4, atol: float = 
     if isinstance(expected, Mapping):
         pairs = [(f"the entry {key!r}", expected[key], actual[key]) for key in expected]
     elif isinstance(expected, (list, tuple)):
-        pairs = [(f"element {index}", wanted, given)
-                 for index, (wanted, given) in enumerate(zip(expected, _as_list(actual), strict=True))]
+        pairs = [
+            (f"element {index}", wanted, given)
+            for index, (wanted, given) in enumerate(zip(expected, _as_list(actual), strict=True))
+        ]
     elif isinstance(expected, torch.nn.Module):
         if str(expected) != str(actual):
             return "The layers are not those expected."
-        pairs = [(f"the weight {name}", wanted, actual.state_dict()[name])
-                 for name, wanted in expected.state_dict().items()]
+        pairs = [
+            (f"the weight {name}", wanted, actual.state_dict()[name])
+            for name, wanted in expected.state_dict().items()
+        ]
     else:
-        return None if expected is actual or bool(expected == actual) else "The value is not the expected one."
+        return (
+            None if expected is actual or bool(expected == actual) else "The value is not the expected one."
+        )
     for name, wanted, given in pairs:
         if problem := difference(wanted, given, rtol=rtol, atol=atol):
             return f"In {name}: {problem}"
@@ -76,7 +82,9 @@ def kind_problem(expected: Any, actual: Any) -> str | None:
             return f"{actual!r} is text; {wanted}: leave out the quotes."
         if isinstance(actual, (list, tuple)):
             if not is_number(expected):
-                make = "np.array(…)" if isinstance(expected, np.ndarray) else "torch.stack(…) or torch.tensor(…)"
+                make = (
+                    "np.array(…)" if isinstance(expected, np.ndarray) else "torch.stack(…) or torch.tensor(…)"
+                )
                 return f"It is {kind(actual)}; {wanted}: {make} makes one of it."
         if callable(actual) and not isinstance(actual, torch.nn.Module):
             return f"It is a function; {wanted}: are the parentheses of a call missing?"
@@ -86,9 +94,15 @@ def kind_problem(expected: Any, actual: Any) -> str | None:
             return f"It is {kind(actual)}; {wanted}."
         missing, extra = [k for k in expected if k not in actual], [k for k in actual if k not in expected]
         if missing or extra:
-            return "The keys differ: " + "; ".join(
-                f"{name} {', '.join(map(repr, keys))}" for name, keys in (("missing", missing), ("not expected", extra))
-                if keys) + "."
+            return (
+                "The keys differ: "
+                + "; ".join(
+                    f"{name} {', '.join(map(repr, keys))}"
+                    for name, keys in (("missing", missing), ("not expected", extra))
+                    if keys
+                )
+                + "."
+            )
         return None
     if isinstance(expected, (list, tuple)):
         entries = _as_list(actual)
@@ -189,8 +203,10 @@ def _numeric_difference(expected: np.ndarray, actual: np.ndarray, rtol: float, a
         return _shape_difference(expected, actual, rtol, atol)
     surplus_nan = np.isnan(actual) & ~np.isnan(expected)
     if surplus_nan.any():
-        return (f"{_share(surplus_nan)} NaN (not a number): "
-                "look for 0/0, the logarithm or the root of something negative, or an empty mean.")
+        return (
+            f"{_share(surplus_nan)} NaN (not a number): "
+            "look for 0/0, the logarithm or the root of something negative, or an empty mean."
+        )
     surplus_infinity = np.isinf(actual) & np.isfinite(expected)
     if surplus_infinity.any():
         return f"{_share(surplus_infinity)} infinite: look for a division by zero or an exponential of a large number."
@@ -210,8 +226,11 @@ def _numeric_difference(expected: np.ndarray, actual: np.ndarray, rtol: float, a
 def _shape_difference(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float) -> str:
     sentence = f"The shape is {actual.shape}; expected {expected.shape}."
     if actual.size == expected.size:
-        if actual.ndim == expected.ndim and np.allclose(actual.T, expected, rtol=rtol, atol=atol) \
-                if actual.T.shape == expected.shape else False:
+        if (
+            actual.ndim == expected.ndim and np.allclose(actual.T, expected, rtol=rtol, atol=atol)
+            if actual.T.shape == expected.shape
+            else False
+        ):
             return f"{sentence} The values are right, with the axes the other way round."
         if np.allclose(actual.ravel(), expected.ravel(), rtol=rtol, atol=atol):
             return f"{sentence} The values are right: only the shape is not (squeeze, unsqueeze or reshape)."
@@ -224,11 +243,15 @@ def _shape_difference(expected: np.ndarray, actual: np.ndarray, rtol: float, ato
 
 def _pattern(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float) -> str | None:
     """A tutor's glance at the values: a constant factor, a constant offset, an axis reversed."""
+
     def like(candidate: np.ndarray) -> bool:
         return candidate.shape == actual.shape and np.allclose(candidate, actual, rtol=rtol, atol=atol)
 
-    if not (np.isfinite(expected).all() and np.isfinite(actual).all()) or expected.dtype.kind == "c" \
-            or actual.dtype.kind == "c":
+    if (
+        not (np.isfinite(expected).all() and np.isfinite(actual).all())
+        or expected.dtype.kind == "c"
+        or actual.dtype.kind == "c"
+    ):
         return None
     several = expected.size > 2 and np.ptp(expected) > 10 * atol
     if not np.any(actual):

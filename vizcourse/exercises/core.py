@@ -42,9 +42,31 @@ from vizcourse.exercises.progress import (
 from vizcourse.exercises.running import Case, case
 
 __all__ = [
-    "AnswerExercise", "Case", "ChoiceExercise", "CodeExercise", "Exercise", "ExerciseError", "Mistake", "Problem",
-    "answer", "attempt", "case", "choose", "exercise", "exercises_of", "expected_bundle", "expected_feedback", "hint",
-    "predict", "progress", "reconcile", "registered", "solution", "solution_cell", "tally", "value_of",
+    "AnswerExercise",
+    "Case",
+    "ChoiceExercise",
+    "CodeExercise",
+    "Exercise",
+    "ExerciseError",
+    "Mistake",
+    "Problem",
+    "answer",
+    "attempt",
+    "case",
+    "choose",
+    "exercise",
+    "exercises_of",
+    "expected_bundle",
+    "expected_feedback",
+    "hint",
+    "predict",
+    "progress",
+    "reconcile",
+    "registered",
+    "solution",
+    "solution_cell",
+    "tally",
+    "value_of",
 ]
 
 _extra: dict[str, Exercise] = {}
@@ -77,8 +99,9 @@ def exercise(identifier: str) -> Exercise:
     from vizcourse.lessons import LESSONS
 
     if not isinstance(identifier, str):
-        raise ExerciseError(f'An exercise\'s id is a text, such as "1.2", not {compare.kind(identifier)}: put it in '
-                            "quotes.")
+        raise ExerciseError(
+            f'An exercise\'s id is a text, such as "1.2", not {compare.kind(identifier)}: put it in quotes.'
+        )
     wanted = identifier.strip()
     if wanted in _extra:
         return _extra[wanted]
@@ -115,7 +138,9 @@ def _exercise_for(call: str, identifier: Any, kind: type[Exercise]) -> Exercise:
 
 def _how(one: Exercise) -> str:
     if isinstance(one, CodeExercise):
-        return f'`@attempt("{one.id}")` above your {"class" if isinstance(one.reference, type) else "function"}'
+        return (
+            f'`@attempt("{one.id}")` above your {"class" if isinstance(one.reference, type) else "function"}'
+        )
     return f'`choose("{one.id}", "a")`' if isinstance(one, ChoiceExercise) else f'`answer("{one.id}", …)`'
 
 
@@ -138,7 +163,9 @@ def attempt(identifier: str) -> Callable[[Any], Any]:
         notes = []
         name = getattr(learner, "__name__", reference.__name__)
         if name != reference.__name__:
-            notes.append(f"Later cells call it `{reference.__name__}`, and yours is `{name}`: give it that name.")
+            notes.append(
+                f"Later cells call it `{reference.__name__}`, and yours is `{name}`: give it that name."
+            )
         elif verdict.status not in (SOLVED, NOT_STARTED):
             notes.append(f"`{name}` is the reference for now, so that later cells work.")
         _settle(one, verdict, source.text_of(learner) or repr(learner), notes)
@@ -191,8 +218,11 @@ def reconcile(identifier: str, measured: Any, label: str = "measured") -> None:
     if "value" not in own:
         _show(Feedback(BLANK, name, f"{found}. You made no prediction."))
         return
-    notes = ("You had already seen the measurement when you made this prediction.",) \
-        if own.get("after_measurement") else ()
+    notes = (
+        ("You had already seen the measurement when you made this prediction.",)
+        if own.get("after_measurement")
+        else ()
+    )
     apart = _apart(own["value"], _storable(measured))
     _show(Feedback(NOTE, name, f"predicted: {_said(own['value'])} · {found}. {apart}".rstrip(), notes=notes))
 
@@ -204,11 +234,22 @@ def hint(identifier: str) -> None:
     total = len(one.hints)
     if index is None:
         listed = "\n".join(f"{number}. {text}" for number, text in enumerate(one.hints, start=1))
-        _show(Feedback(NOTE, one.id, f"You have seen all {total} hints. Here they are again:", listed,
-                       (f'What is left is solution("{one.id}"): first try once more.',)))
+        _show(
+            Feedback(
+                NOTE,
+                one.id,
+                f"You have seen all {total} hints. Here they are again:",
+                listed,
+                (f'What is left is solution("{one.id}"): first try once more.',),
+            )
+        )
         return
     left = total - index - 1
-    more = f'{left} more: hint("{one.id}")' if left else f'That was the last one; there is also solution("{one.id}").'
+    more = (
+        f'{left} more: hint("{one.id}")'
+        if left
+        else f'That was the last one; there is also solution("{one.id}").'
+    )
     _show(Feedback(NOTE, one.id, f"Hint {index + 1} of {total}: {one.hints[index]}", notes=(more,)))
 
 
@@ -235,8 +276,13 @@ def progress() -> None:
             continue
         rows = tuple(_progress_row(one, data["exercises"].get(one.id, empty_entry())) for one in exercises)
         solved = sum(row[0] == RIGHT for row in rows)
-        _show(Table(f"{title}, {solved} of {len(rows)} solved",
-                    ("", "exercise", "", "attempts", "hints", "mistakes met"), rows))
+        _show(
+            Table(
+                f"{title}, {solved} of {len(rows)} solved",
+                ("", "exercise", "", "attempts", "hints", "mistakes met"),
+                rows,
+            )
+        )
 
 
 def tally(number: str) -> tuple[int, int]:
@@ -252,8 +298,14 @@ def _progress_row(one: Exercise, own: dict[str, Any]) -> tuple[str, ...]:
     symbol = {SOLVED: RIGHT, NOT_STARTED: BLANK}.get(own["status"], WRONG)
     met = ", ".join(name.replace("_", " ").replace("-", " ") for name in own["mistakes"])
     seen = " (solution seen)" if own["solution_seen"] else ""
-    return (symbol, f"{one.id} {one.title}{seen}", "★" * one.stars, str(own["attempts"]),
-            f"{own['hints']} of {len(one.hints)}", met)
+    return (
+        symbol,
+        f"{one.id} {one.title}{seen}",
+        "★" * one.stars,
+        str(own["attempts"]),
+        f"{own['hints']} of {len(one.hints)}",
+        met,
+    )
 
 
 # ---- for the builder of notebooks and for `vizcourse check`
@@ -288,10 +340,14 @@ def _settle(one: Exercise, verdict: Verdict, submission: str, notes: Iterable[st
 def _feedback(one: Exercise, verdict: Verdict, notes: Iterable[str]) -> Feedback:
     help_line = f'hint("{one.id}") · solution("{one.id}")'
     if verdict.status == NOT_STARTED:
-        return Feedback(BLANK, one.id, f"not started: going on with the reference. {help_line}", notes=tuple(notes))
+        return Feedback(
+            BLANK, one.id, f"not started: going on with the reference. {help_line}", notes=tuple(notes)
+        )
     if verdict.status == SOLVED:
         used = (f"Next: {one.used_next}",) if one.used_next else ()
-        return Feedback(RIGHT, one.id, f"{one.title}: right.", notes=(one.insight, *used, *verdict.notes, *notes))
+        return Feedback(
+            RIGHT, one.id, f"{one.title}: right.", notes=(one.insight, *used, *verdict.notes, *notes)
+        )
     return Feedback(WRONG, one.id, verdict.text, verdict.detail, (*verdict.notes, *notes, help_line))
 
 

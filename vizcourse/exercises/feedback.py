@@ -21,8 +21,10 @@ _collectors: list[list["Feedback | Table"]] = []
 def _with_code(text: str) -> str:
     """Escape `text` for HTML and turn `backticks` and calls such as hint("1.2") into <code>."""
     pieces = re.split(r'(`[^`\n]+`|\b(?:hint|solution|attempt|answer|choose|predict)\("[^"\n]*"\))', text)
-    marked = (f"<code>{escape(piece.strip('`'))}</code>" if index % 2 else escape(piece)
-              for index, piece in enumerate(pieces))
+    marked = (
+        f"<code>{escape(piece.strip('`'))}</code>" if index % 2 else escape(piece)
+        for index, piece in enumerate(pieces)
+    )
     return "".join(marked).replace("\n", "<br>")
 
 
@@ -52,11 +54,15 @@ class Feedback:
         colour = _COLOURS[self.symbol]
         parts = [f"<strong>{self.symbol} {escape(self.id)}</strong> {_with_code(self.text)}"]
         if self.detail:
-            parts.append('<pre style="margin: .4em 0 .4em 1em; white-space: pre-wrap; background: transparent; '
-                         f'color: inherit">{escape(self.detail)}</pre>')
+            parts.append(
+                '<pre style="margin: .4em 0 .4em 1em; white-space: pre-wrap; background: transparent; '
+                f'color: inherit">{escape(self.detail)}</pre>'
+            )
         parts += [f'<div style="margin-top: .2em">{_with_code(note)}</div>' for note in self.notes]
-        return (f'<div role="status" style="border-left: 4px solid rgb({colour}); background: rgba({colour}, .1); '
-                f'padding: .4em .8em; max-width: 60em">{"".join(parts)}</div>')
+        return (
+            f'<div role="status" style="border-left: 4px solid rgb({colour}); background: rgba({colour}, .1); '
+            f'padding: .4em .8em; max-width: 60em">{"".join(parts)}</div>'
+        )
 
 
 @dataclass(frozen=True)
@@ -82,12 +88,16 @@ class Table:
     def html(self) -> str:
         style = 'style="text-align: left; padding: .15em .8em"'
         head = "".join(f'<th scope="col" {style}>{escape(cell)}</th>' for cell in self.header)
-        body = "".join("<tr>" + "".join(f"<td {style}>{_with_code(cell)}</td>" for cell in row) + "</tr>"
-                       for row in self.rows)
+        body = "".join(
+            "<tr>" + "".join(f"<td {style}>{_with_code(cell)}</td>" for cell in row) + "</tr>"
+            for row in self.rows
+        )
         notes = "".join(f"<div>{_with_code(note)}</div>" for note in self.notes)
-        return (f'<div role="status"><table><caption style="text-align: left; color: inherit">'
-                f"<strong>{escape(self.title)}</strong></caption><thead><tr>{head}</tr></thead>"
-                f"<tbody>{body}</tbody></table>{notes}</div>")
+        return (
+            f'<div role="status"><table><caption style="text-align: left; color: inherit">'
+            f"<strong>{escape(self.title)}</strong></caption><thead><tr>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>{notes}</div>"
+        )
 
 
 def bundle(message: Feedback | Table) -> dict[str, str]:

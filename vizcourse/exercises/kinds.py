@@ -118,8 +118,10 @@ class Exercise:
             return Verdict(WRONG, problem.message)
         known = {mistake.name: mistake for mistake in self.mistakes}
         if problem.mistake not in known:
-            raise ValueError(f"The judge of exercise {self.id} names the mistake {problem.mistake!r}, which the "
-                             f"exercise does not list: {', '.join(known)}.")
+            raise ValueError(
+                f"The judge of exercise {self.id} names the mistake {problem.mistake!r}, which the "
+                f"exercise does not list: {', '.join(known)}."
+            )
         verdict = self._mistake(known[problem.mistake])
         return Verdict(WRONG, f"{verdict.text} {problem.message}".strip(), mistake=verdict.mistake)
 
@@ -176,9 +178,14 @@ class CodeExercise(Exercise):
     def verdict(self, submission: Any) -> Verdict:
         wants_class = isinstance(self.reference, type)
         if isinstance(submission, type) != wants_class or not callable(submission):
-            wanted = f"`class {self.reference.__name__}`" if wants_class else f"`def {self.reference.__name__}`"
-            return Verdict(WRONG, f"This is {compare.kind(submission)}; the exercise asks for a {wanted} "
-                                  f'under `@attempt("{self.id}")`.')
+            wanted = (
+                f"`class {self.reference.__name__}`" if wants_class else f"`def {self.reference.__name__}`"
+            )
+            return Verdict(
+                WRONG,
+                f"This is {compare.kind(submission)}; the exercise asks for a {wanted} "
+                f'under `@attempt("{self.id}")`.',
+            )
         if source.is_blank(submission):
             return Verdict(NOT_STARTED)
         if self.case_list and self.use is None and not wants_class:
@@ -190,7 +197,9 @@ class CodeExercise(Exercise):
         failures = self._failures(outcomes)
         changed = self._changed(outcomes)
         if failures or changed:
-            return self._known_mistake(outcomes, bool(failures), changed) or self._explain(outcomes, failures, changed)
+            return self._known_mistake(outcomes, bool(failures), changed) or self._explain(
+                outcomes, failures, changed
+            )
         if self.judge is not None and (verdict := self._judged(submission)):
             return verdict
         return self._solved(outcomes)
@@ -220,8 +229,11 @@ class CodeExercise(Exercise):
 
     def _failures(self, outcomes: list[Outcome]) -> list[int]:
         """The numbers of the cases in which an outcome is not the reference's, smallest first."""
-        return [index for index, (wanted, given) in enumerate(zip(self.expected, outcomes, strict=True))
-                if not same_outcome(wanted, given, self.rtol, self.atol)]
+        return [
+            index
+            for index, (wanted, given) in enumerate(zip(self.expected, outcomes, strict=True))
+            if not same_outcome(wanted, given, self.rtol, self.atol)
+        ]
 
     def _changed(self, outcomes: list[Outcome]) -> tuple[str, ...]:
         """The arguments that were changed in place although the reference leaves them alone."""
@@ -232,12 +244,16 @@ class CodeExercise(Exercise):
                 names |= dict.fromkeys(name for name in given.changed if name not in allowed)
         return tuple(names)
 
-    def _known_mistake(self, outcomes: list[Outcome], failing: bool, changed: tuple[str, ...]) -> Verdict | None:
+    def _known_mistake(
+        self, outcomes: list[Outcome], failing: bool, changed: tuple[str, ...]
+    ) -> Verdict | None:
         for mistake, wrong in self._mistake_outcomes:
             if not failing and not self._changed(wrong):
                 continue  # right values with a changed input: only a mistake that changes its input is like that
-            if all(same_outcome(first, second, self.rtol, self.atol)
-                   for first, second in zip(outcomes, wrong, strict=True)):
+            if all(
+                same_outcome(first, second, self.rtol, self.atol)
+                for first, second in zip(outcomes, wrong, strict=True)
+            ):
                 return self._mistake(mistake)
         return None
 
@@ -247,8 +263,10 @@ class CodeExercise(Exercise):
         if changed:
             listed = " and ".join(f"`{name}`" for name in changed)
             first = changed[0]
-            spoilt = (f"Your function changes its input {listed} in place, which spoils it for whoever uses it next: "
-                      f"work on a copy, `{first} = {first}.clone()`.")
+            spoilt = (
+                f"Your function changes its input {listed} in place, which spoils it for whoever uses it next: "
+                f"work on a copy, `{first} = {first}.clone()`."
+            )
         if not failures:
             return Verdict(WRONG, f"The result is right, but: {spoilt[0].lower()}{spoilt[1:]}")
         index = failures[0]
@@ -263,23 +281,35 @@ class CodeExercise(Exercise):
             text, line = describe_error(given.error)
             return Verdict(WRONG, text, "\n".join([line, "", *inputs] if line else inputs), notes=notes)
         if isinstance(wanted, Raised):
-            return Verdict(WRONG, f"{where.capitalize()} your function should refuse, with "
-                                  f"{type(wanted.error).__name__}: {in_words(wanted.error)}",
-                           "\n".join([*inputs, f"yours: {compare.show(given.value)}"]), notes=notes)
+            return Verdict(
+                WRONG,
+                f"{where.capitalize()} your function should refuse, with "
+                f"{type(wanted.error).__name__}: {in_words(wanted.error)}",
+                "\n".join([*inputs, f"yours: {compare.show(given.value)}"]),
+                notes=notes,
+            )
         if given.value is None:
             text = "Your function returned None: is the `return` missing?"
             if passing:
                 text = f"Your function returned None {where}: is a `return` missing on one way through it?"
             return Verdict(WRONG, text, notes=notes)
         if given.value is ...:
-            return Verdict(WRONG, f"Your function returned `...` {where}: a part is not written yet.", notes=notes)
+            return Verdict(
+                WRONG, f"Your function returned `...` {where}: a part is not written yet.", notes=notes
+            )
         problem = compare.difference(wanted.value, given.value, rtol=self.rtol, atol=self.atol)
-        detail = [*inputs, f"expected: {compare.show(wanted.value)}", f"yours:    {compare.show(given.value)}"]
+        detail = [
+            *inputs,
+            f"expected: {compare.show(wanted.value)}",
+            f"yours:    {compare.show(given.value)}",
+        ]
         return Verdict(WRONG, f"Not yet, {where}. {problem}", "\n".join(detail), notes=notes)
 
     def _solved(self, outcomes: list[Outcome]) -> Verdict:
         """Right. Where the reference gives tensors and the learner something as good, later cells get tensors."""
-        if not outcomes or not all(isinstance(outcome, Returned) for outcome in (outcomes[0], self.expected[0])):
+        if not outcomes or not all(
+            isinstance(outcome, Returned) for outcome in (outcomes[0], self.expected[0])
+        ):
             return Verdict(SOLVED)
         wanted, given = self.expected[0].value, outcomes[0].value
         if not isinstance(wanted, torch.Tensor) or isinstance(self.reference, type) or self.use is not None:
@@ -364,7 +394,9 @@ class AnswerExercise(Exercise):
         try:
             if _is_predicate(mistake.wrong):
                 return bool(mistake.wrong(value))
-            return compare.difference(_plain(mistake.wrong), _plain(value), rtol=0, atol=self.tolerance) is None
+            return (
+                compare.difference(_plain(mistake.wrong), _plain(value), rtol=0, atol=self.tolerance) is None
+            )
         except Exception:
             return False  # a predicate for numbers, asked about a text
 
@@ -395,8 +427,11 @@ class ChoiceExercise(Exercise):
         key = self._key(submission)
         if key is None:
             keys = ", ".join(f'"{option}"' for option in self.options)
-            return Verdict(WRONG, f"{compare.show(submission)} is none of the options: choose one of {keys}.",
-                           counts=False)
+            return Verdict(
+                WRONG,
+                f"{compare.show(submission)} is none of the options: choose one of {keys}.",
+                counts=False,
+            )
         if key == self.correct:
             return Verdict(SOLVED)
         for mistake in self.mistakes:
@@ -449,8 +484,10 @@ def _glance(right: Any, given: Any) -> str:
         wanted, have = compare.as_array(right), compare.as_array(given)
         return f" Its shape is {have.shape}; expected {wanted.shape}." if wanted.shape != have.shape else ""
     if isinstance(right, (list, tuple)):
-        agree = sum(compare.difference(wanted, have, rtol=0) is None
-                    for wanted, have in zip(right, list(given), strict=True))
+        agree = sum(
+            compare.difference(wanted, have, rtol=0) is None
+            for wanted, have in zip(right, list(given), strict=True)
+        )
         return f" {agree} of its {len(right)} entries are right."
     return ""
 

@@ -50,8 +50,17 @@ def empty() -> dict[str, Any]:
 
 def empty_entry() -> dict[str, Any]:
     """One exercise: mistakes maps names to how often they were met; times are UTC, ISO 8601, or None."""
-    return {"status": "not started", "attempts": 0, "hints": 0, "mistakes": {}, "solution_seen": None,
-            "first_attempt": None, "last_attempt": None, "solved": None, "last_submission": None}
+    return {
+        "status": "not started",
+        "attempts": 0,
+        "hints": 0,
+        "mistakes": {},
+        "solution_seen": None,
+        "first_attempt": None,
+        "last_attempt": None,
+        "solved": None,
+        "last_submission": None,
+    }
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -66,16 +75,25 @@ def parse(text: str) -> dict[str, Any]:
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         raise DamagedProgress("it is not a progress file of this course")
     if data["schema"] > SCHEMA:
-        raise NewerProgress(f"it has schema {data['schema']}; this version of the course reads up to {SCHEMA}")
+        raise NewerProgress(
+            f"it has schema {data['schema']}; this version of the course reads up to {SCHEMA}"
+        )
     if not isinstance(data.get("exercises"), dict) or not isinstance(data.get("predictions"), dict):
         raise DamagedProgress("a part of it is missing")
-    if not all(isinstance(entry, dict) for part in ("exercises", "predictions") for entry in data[part].values()):
+    if not all(
+        isinstance(entry, dict) for part in ("exercises", "predictions") for entry in data[part].values()
+    ):
         raise DamagedProgress("an entry of it is not readable")
     for identifier, entry in data["exercises"].items():
         whole = empty_entry() | entry
-        if not (isinstance(whole["mistakes"], dict) and isinstance(whole["status"], str)
-                and all(_is_count(number) for number in
-                        (whole["attempts"], whole["hints"], *whole["mistakes"].values()))):
+        if not (
+            isinstance(whole["mistakes"], dict)
+            and isinstance(whole["status"], str)
+            and all(
+                _is_count(number)
+                for number in (whole["attempts"], whole["hints"], *whole["mistakes"].values())
+            )
+        ):
             raise DamagedProgress(f"the entry of exercise {identifier} is not readable")
         data["exercises"][identifier] = whole
     return data
@@ -133,12 +151,16 @@ class Store:
                     _write(target, data)
                     return result
             except NewerProgress as error:
-                self._go_to_memory(f"The progress file {self.path} was written by a newer version of the course "
-                                   f"({error}). It is left alone, and progress is kept in memory: update the course.")
+                self._go_to_memory(
+                    f"The progress file {self.path} was written by a newer version of the course "
+                    f"({error}). It is left alone, and progress is kept in memory: update the course."
+                )
             except (OSError, Timeout, NotImplementedError) as error:
                 reason = "another program holds its lock" if isinstance(error, Timeout) else _reason(error)
-                self._go_to_memory(f"Progress cannot be written to {self.path} ({reason}); it is kept in memory until "
-                                   f"this kernel stops. Set {VARIABLE} to a file that can be written.")
+                self._go_to_memory(
+                    f"Progress cannot be written to {self.path} ({reason}); it is kept in memory until "
+                    f"this kernel stops. Set {VARIABLE} to a file that can be written."
+                )
         return change(self.data)
 
     def take_messages(self) -> list[str]:
@@ -153,8 +175,10 @@ class Store:
         except DamagedProgress as error:
             aside = _free_name(target)
             os.replace(target, aside)
-            self.messages.append(f"The progress file was damaged ({error}). It is set aside as {aside.name}, in "
-                                 f"{aside.parent}; progress starts afresh.")
+            self.messages.append(
+                f"The progress file was damaged ({error}). It is set aside as {aside.name}, in "
+                f"{aside.parent}; progress starts afresh."
+            )
             return empty()
 
     def _go_to_memory(self, message: str) -> None:
@@ -232,6 +256,7 @@ def record_attempt(identifier: str, *, solved: bool, mistake: str | None, submis
     `submission` is a short digest of what was handed in: the same again (a notebook run a second time) does not count
     again, and once solved, an exercise stays solved and its attempts stay as they are.
     """
+
     def change(data: dict[str, Any]) -> None:
         own = entry(data, identifier)
         if own["status"] == "solved" or (own["last_submission"] == submission and not solved):
@@ -251,6 +276,7 @@ def record_attempt(identifier: str, *, solved: bool, mistake: str | None, submis
 
 def record_hint(identifier: str, available: int) -> int | None:
     """Count the next hint as seen; gives its index, None when all were seen."""
+
     def change(data: dict[str, Any]) -> int | None:
         own = entry(data, identifier)
         if own["hints"] >= available:
@@ -271,6 +297,7 @@ def record_solution_seen(identifier: str) -> None:
 
 def record_prediction(identifier: str, value: Any) -> None:
     """Keep a prediction (anything JSON can hold). One made after the measurement was seen is marked as such."""
+
     def change(data: dict[str, Any]) -> None:
         earlier = data["predictions"].get(identifier, {})
         if earlier.get("value") == value and "value" in earlier:
@@ -284,6 +311,7 @@ def record_prediction(identifier: str, value: Any) -> None:
 
 def record_measurement(identifier: str, measured: Any) -> dict[str, Any]:
     """Keep a measurement beside its prediction; gives the prediction's entry as it was before."""
+
     def change(data: dict[str, Any]) -> dict[str, Any]:
         own = data["predictions"].setdefault(identifier, {})
         before = dict(own)

@@ -4,7 +4,9 @@ Each call gets its own copies of the inputs and the same random seed; what the f
 KeyboardInterrupt goes through too. Nothing here is ever run anywhere but in the learner's own kernel.
 """
 
+import builtins
 import copy
+import difflib
 import inspect
 import linecache
 import random
@@ -36,8 +38,11 @@ class Case:
     def named(self, function: Callable) -> dict[str, Any]:
         """The arguments under the names that `function` gives them."""
         try:
-            names = [name for name, parameter in inspect.signature(function).parameters.items()
-                     if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)]
+            names = [
+                name
+                for name, parameter in inspect.signature(function).parameters.items()
+                if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            ]
         except (TypeError, ValueError):
             names = []
         names += [f"argument {index + 1}" for index in range(len(names), len(self.args))]
@@ -81,16 +86,22 @@ def call(function: Callable, one: Case, names: Callable, use: Callable | None = 
 def same_outcome(first: Outcome, second: Outcome, rtol: float, atol: float) -> bool:
     """Whether two functions did the same on one case: equal values, or the same error with the same words."""
     if isinstance(first, Raised) or isinstance(second, Raised):
-        return (isinstance(first, Raised) and isinstance(second, Raised)
-                and type(first.error) is type(second.error) and str(first.error) == str(second.error))
+        return (
+            isinstance(first, Raised)
+            and isinstance(second, Raised)
+            and type(first.error) is type(second.error)
+            and str(first.error) == str(second.error)
+        )
     return compare.difference(first.value, second.value, rtol=rtol, atol=atol) is None
 
 
 def copy_of(one: Case) -> Case:
     """A copy that shares nothing with `one`; objects that stand in it twice stand in the copy twice."""
     memo: dict[int, Any] = {}
-    return Case(tuple(_copy(value, memo) for value in one.args),
-                {name: _copy(value, memo) for name, value in one.kwargs.items()})
+    return Case(
+        tuple(_copy(value, memo) for value in one.args),
+        {name: _copy(value, memo) for name, value in one.kwargs.items()},
+    )
 
 
 def _copy(value: Any, memo: dict[int, Any]) -> Any:
@@ -111,7 +122,9 @@ def _copy(value: Any, memo: dict[int, Any]) -> Any:
 
 def _changed(before: Any, after: Any) -> bool:
     if isinstance(before, torch.nn.Module):
-        return before.training != after.training or _changed(dict(before.state_dict()), dict(after.state_dict()))
+        return before.training != after.training or _changed(
+            dict(before.state_dict()), dict(after.state_dict())
+        )
     if isinstance(before, (torch.Tensor, np.ndarray, list, tuple, dict)):
         try:
             return compare.difference(before, after, rtol=0, atol=0) is not None
@@ -175,9 +188,11 @@ def signature_problem(learner: Callable, reference: Callable, cases: list[Case])
             listed = f" ({', '.join(takes)})" if takes else ""
             wanted = f"{reference.__name__}{_without_annotations(inspect.signature(reference))}"
             count = "1 argument" if len(takes) == 1 else f"{len(takes) or 'no'} arguments"
-            return (f"Your function takes {count}{listed}; the exercise calls it with "
-                    f"{len(called_with) or 'none'}{': ' + ', '.join(called_with) if called_with else ''}. "
-                    f"Begin with `def {wanted}:`.")
+            return (
+                f"Your function takes {count}{listed}; the exercise calls it with "
+                f"{len(called_with) or 'none'}{': ' + ', '.join(called_with) if called_with else ''}. "
+                f"Begin with `def {wanted}:`."
+            )
     return None
 
 
@@ -206,9 +221,9 @@ def in_words(error: Exception) -> str:
         case UnboundLocalError():
             return f"a name is used before it has a value ({message})."
         case NameError():
-            said = message.split(". ", 1)
-            guess = f" {said[1]}" if len(said) > 1 else ""
-            return f"the name `{name or message}` is not defined.{guess} Is it spelled as where it was made, or not made?"
+            close = _names_like(name or "", error)
+            guess = f"Did you mean `{close}`?" if close else "Was it made, and is it spelled the same?"
+            return f"the name `{name or message}` is not defined. {guess}"
         case RecursionError():
             return "the function calls itself again and again and never stops."
         case IndexError():
@@ -240,6 +255,17 @@ def in_words(error: Exception) -> str:
     return f"{type(error).__name__}{f' ({message})' if message else ''}."
 
 
+def _names_like(name: str, error: Exception) -> str | None:
+    """The closest name to `name` that the code could see where it stopped."""
+    step = error.__traceback__
+    if step is None:
+        return None
+    while step.tb_next is not None:
+        step = step.tb_next
+    visible_names = [*step.tb_frame.f_locals, *step.tb_frame.f_globals, *dir(builtins)]
+    return next(iter(difflib.get_close_matches(name, visible_names, n=1, cutoff=0.7)), None)
+
+
 def describe_case(one: Case, names: Callable) -> list[str]:
     """The inputs of a case, one line each."""
     return [f"{name}: {compare.show(value)}" for name, value in one.named(names).items()]
@@ -250,7 +276,9 @@ def short_case(one: Case, names: Callable) -> str:
     parts = []
     for name, value in one.named(names).items():
         shape = getattr(value, "shape", None)
-        parts.append(f"{name} of shape {tuple(shape)}" if shape is not None else f"{name} = {compare.show(value)}")
+        parts.append(
+            f"{name} of shape {tuple(shape)}" if shape is not None else f"{name} = {compare.show(value)}"
+        )
     return ", ".join(parts)
 
 
@@ -281,4 +309,6 @@ def argument_mapping(values: Mapping[str, Any] | tuple | Case) -> Case:
         return Case((), dict(values))
     if isinstance(values, tuple):
         return Case(values)
-    raise ValueError(f"A case is a tuple of arguments, not {compare.kind(values)}: write (image,) for a single one.")
+    raise ValueError(
+        f"A case is a tuple of arguments, not {compare.kind(values)}: write (image,) for a single one."
+    )

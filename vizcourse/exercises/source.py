@@ -18,8 +18,11 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def functions_of(definition: Any) -> list[Callable]:
     """The plain functions of a function (itself, without its decorators) or of a class (its methods)."""
     if isinstance(definition, type):
-        return [method for value in vars(definition).values()
-                if inspect.isfunction(method := inspect.unwrap(getattr(value, "__func__", value)))]
+        return [
+            method
+            for value in vars(definition).values()
+            if inspect.isfunction(method := inspect.unwrap(getattr(value, "__func__", value)))
+        ]
     unwrapped = inspect.unwrap(definition)
     return [unwrapped] if inspect.isfunction(unwrapped) else []
 
@@ -31,7 +34,7 @@ def text_of(definition: Any) -> str | None:
         node = _node_of(definition, function, lines)
         if node is not None:
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            return textwrap.dedent("".join(lines[first - 1:node.end_lineno]))
+            return textwrap.dedent("".join(lines[first - 1 : node.end_lineno]))
     return None
 
 

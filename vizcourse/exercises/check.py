@@ -1,0 +1,271 @@
+"""`vizcourse check`: are the checks themselves right?
+
+For each exercise: the reference is accepted; each known mistake is refused with its own message and no other's; other
+wrong solutions are refused too; the solved cell runs and gives ✓; the blank cell of the notebook gives ○.
+"""
+
+import importlib
+import importlib.util
+import itertools
+import linecache
+import math
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from vizcourse.exercises import compare
+from vizcourse.exercises.core import exercises_of, expected_bundle, registered
+from vizcourse.exercises.feedback import BLANK, RIGHT, WRONG, Feedback, bundle, collecting
+from vizcourse.exercises.kinds import (
+    NOT_STARTED,
+    SOLVED,
+    AnswerExercise,
+    ChoiceExercise,
+    CodeExercise,
+    Exercise,
+    Verdict,
+)
+from vizcourse.exercises.kinds import (
+    WRONG as REFUSED,
+)
+from vizcourse.exercises.progress import in_memory
+from vizcourse.exercises.running import Returned, in_words, same_outcome
+
+_cell_numbers = itertools.count(1)
+
+
+def check(lessons: Iterable[Any]) -> bool:
+    """Check all exercises of `lessons`, print a line for each and the counts; gives whether all is right."""
+    lessons = tuple(lessons)
+    counts = {"lessons": 0, "exercises": 0, "mistakes": 0, "widgets": 0}
+    seen: dict[str, str] = {}
+    right = True
+    for lesson in lessons:
+        exercises = exercises_of(lesson)
+        cells = blank_cells(lesson)
+        problems = {one.id: problems_of(one, cells) for one in exercises}
+        for one in exercises:
+            own = list(problems[one.id])
+            if one.id in seen:
+                own.append(f"the id stands twice, here and in lesson {seen[one.id]}")
+            seen[one.id] = lesson.number
+            if one.id.split(".")[0] != lesson.number.lstrip("0"):
+                own.append(f"the id does not begin with the lesson's number, {lesson.number.lstrip('0')}")
+            report_line(one, own)
+            right = right and not own
+        if not exercises:
+            print(f"{WRONG} lesson {lesson.number} has no exercises")
+            right = False
+        counts["lessons"] += 1
+        counts["exercises"] += len(exercises)
+        counts["mistakes"] += sum(len(one.mistakes) for one in exercises)
+        counts["widgets"] += _widgets_of(lesson)
+    print(" ".join(f"{name}={number}" for name, number in counts.items()))
+    return right
+
+
+def report_line(one: Exercise, problems: list[str]) -> None:
+    others = f", {len(one.unlisted)} other wrong solutions" if one.unlisted else ""
+    print(f"{WRONG if problems else RIGHT} {one.id} {one.title}: {len(one.mistakes)} mistakes{others}")
+    for problem in problems:
+        print(f"    {WRONG} {problem}")
+
+
+def problems_of(one: Exercise, cells: dict[str, str] | None = None) -> list[str]:
+    """All that is wrong with an exercise, a sentence each.
+
+    `cells` are the blank cells of the lesson's notebook by exercise id; None where there is no notebook source.
+    """
+    with registered([one]), in_memory():
+        found = list(_form(one))
+        try:
+            found += _judgements(one)
+            found += _solved_cell(one)
+            if cells is not None:
+                found += _blank_cell(one, cells.get(one.id))
+        except Exception as error:  # an exercise that is broken itself must not hide the others
+            found.append(f"the exercise itself breaks with {type(error).__name__}: {error}")
+    return found
+
+
+def blank_cells(lesson: Any) -> dict[str, str] | None:
+    """The learner's cells in the source of a lesson's notebook, by exercise id; None where there is no source."""
+    path = Path(__file__).resolve().parents[2] / "notebooks" / "source" / f"{lesson.number}_{lesson.slug}.md"
+    return cells_in(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def cells_in(text: str) -> dict[str, str]:
+    """The code cells of MyST Markdown that hand in an exercise, by its id."""
+    cells: dict[str, str] = {}
+    for match in re.finditer(
+        r"^(`{3,}|~{3,})\{code-cell\}[^\n]*\n(.*?)^\1\s*$", text, re.MULTILINE | re.DOTALL
+    ):
+        body = re.sub(r"\A---\n.*?^---\n", "", match[2], flags=re.MULTILINE | re.DOTALL)
+        body = re.sub(r"\A(?:[ \t]*:[\w-]+:[^\n]*\n|[ \t]*\n)+", "", body)
+        for identifier in re.findall(
+            r"^\s*@?(?:attempt|answer|choose)\(\s*[\"']([^\"']+)[\"']", body, re.MULTILINE
+        ):
+            cells.setdefault(identifier, body)
+    return cells
+
+
+def _form(one: Exercise) -> Iterator[str]:
+    """What can be seen without running anything."""
+    if not re.fullmatch(r"\d+\.\d+", one.id):
+        yield 'the id is not like "1.2"'
+    if one.stars not in (1, 2, 3):
+        yield f"stars are 1, 2 or 3, not {one.stars}"
+    if not one.minutes > 0:
+        yield "minutes have to be more than 0"
+    if len(one.hints) < 2:
+        yield f"it needs at least 2 hints and has {len(one.hints)}"
+    if len(one.mistakes) < 3:
+        yield f"it needs at least 3 known mistakes and has {len(one.mistakes)}"
+    for what, text in (("title", one.title), ("insight", one.insight), ("used_next", one.used_next)):
+        if not text.strip():
+            yield f"its {what} is empty"
+    for what, values in (
+        ("name", [mistake.name for mistake in one.mistakes]),
+        ("message", [mistake.message for mistake in one.mistakes]),
+    ):
+        if len(set(values)) < len(values):
+            yield f"two mistakes have the same {what}"
+        if not all(value.strip() for value in values):
+            yield f"a mistake has an empty {what}"
+    if isinstance(one, ChoiceExercise):
+        covered = {mistake.wrong for mistake in one.mistakes}
+        for key in one.options:
+            if key != one.correct and key not in covered:
+                yield f'the wrong option "{key}" has no mistake with a message'
+        if one.correct not in one.options:
+            yield f'the correct option "{one.correct}" is not among the options'
+        for key in covered - set(one.options) | covered & {one.correct}:
+            yield f'a mistake stands for "{key}", which is not a wrong option'
+
+
+def _judgements(one: Exercise) -> Iterator[str]:
+    right = _right_submission(one)
+    if right is not None:
+        verdict = one.verdict(right[0])
+        if verdict.status != SOLVED:
+            yield f"the reference is not accepted: {_said(verdict)}"
+    if isinstance(one, CodeExercise):
+        yield from _cases(one)
+    if isinstance(one, AnswerExercise):
+        for blank in (..., None):
+            if one.verdict(blank).status != NOT_STARTED:
+                yield f"{blank!r} is not seen as not started"
+    for mistake in one.mistakes:
+        example = one.wrong_example(mistake)
+        if isinstance(one, AnswerExercise) and callable(mistake.wrong) and mistake.example is None:
+            yield f"the mistake {mistake.name!r} is a predicate: give it an example"
+            continue
+        verdict = one.verdict(example)
+        if verdict.status != REFUSED:
+            yield f"the mistake {mistake.name!r} is not refused: it counts as {verdict.status}"
+        elif verdict.mistake != mistake.name:
+            yield f"the mistake {mistake.name!r} does not get its own message, but: {_said(verdict)}"
+    for index, wrong in enumerate(one.unlisted, start=1):
+        name = getattr(wrong, "__name__", None) or compare.show(wrong)
+        verdict = one.verdict(wrong)
+        if verdict.status != REFUSED:
+            yield f"the unlisted wrong solution {index} ({name}) is not refused: it counts as {verdict.status}"
+        elif verdict.mistake is not None:
+            yield f"the unlisted wrong solution {index} ({name}) gets the message of {verdict.mistake!r}"
+
+
+def _cases(one: CodeExercise) -> Iterator[str]:
+    if not one.case_list and one.judge is None:
+        yield "it has neither cases nor a judge: everything would be right"
+    for index, outcome in enumerate(one.expected):
+        if isinstance(outcome, Returned) and outcome.changed:
+            yield f"the reference changes its input {', '.join(outcome.changed)} in case {index + 1}"
+        if isinstance(outcome, Returned) and outcome.value is None:
+            yield f"the reference returns None in case {index + 1}"
+    again = one.outcomes(one.reference)
+    if not all(
+        same_outcome(first, second, one.rtol, one.atol)
+        for first, second in zip(one.expected, again, strict=True)
+    ):
+        yield "the reference gives something else the second time: seed it"
+    fresh = one.make_cases()
+    if len(fresh) != len(one.case_list) or any(
+        compare.difference(first.args, second.args, rtol=0, atol=0)
+        for first, second in zip(one.case_list, fresh, strict=False)
+        if not _has_objects(first.args)
+    ):
+        yield "the cases are others the second time: draw them from the seed"
+
+
+def _has_objects(values: tuple) -> bool:
+    return not all(
+        compare.is_numeric(value) or isinstance(value, (str, list, tuple, dict)) for value in values
+    )
+
+
+def _right_submission(one: Exercise) -> tuple[Any] | None:
+    """What a right learner hands in, in a tuple; None where only the solved cell can make it (a widget)."""
+    if isinstance(one, CodeExercise):
+        return (one.reference,)
+    if isinstance(one, ChoiceExercise):
+        return (one.correct,)
+    return (one.right_value,) if isinstance(one, AnswerExercise) and one.reference is not None else None
+
+
+def _solved_cell(one: Exercise) -> Iterator[str]:
+    messages, error = _run_cell(one, one.solved_cell())
+    if error is not None:
+        yield f"the solved cell breaks: {error}"
+    elif [message.symbol for message in messages] != [RIGHT]:
+        said = "; ".join(message.plain.split("\n")[0] for message in messages) or "nothing"
+        yield f"the solved cell does not give {RIGHT} but: {said}"
+    elif bundle(messages[0]) != expected_bundle(one.id):
+        yield "the solved cell's feedback is not the expected one"
+
+
+def _blank_cell(one: Exercise, cell: str | None) -> Iterator[str]:
+    if cell is None:
+        yield "no cell of the notebook's source hands it in"
+        return
+    messages, error = _run_cell(one, cell)
+    own = [message for message in messages if message.id == one.id]
+    if error is not None:
+        yield f"the notebook's blank cell breaks: {error} (is something missing in setup_source?)"
+    elif [message.symbol for message in own] != [BLANK]:
+        said = "; ".join(message.plain.split("\n")[0] for message in own) or "nothing"
+        yield f"the notebook's blank cell is not seen as not started; it gives: {said}"
+
+
+def _run_cell(one: Exercise, cell: str) -> tuple[list[Feedback], str | None]:
+    """Run a cell in a scratch notebook; gives the feedback, and what broke, in words."""
+    import numpy
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    from vizcourse import exercises
+
+    namespace = {"__name__": "__main__", "math": math, "np": numpy, "torch": torch, "nn": nn, "F": functional}
+    namespace |= {name: getattr(exercises, name) for name in exercises.__all__}
+    with collecting() as messages:
+        try:
+            for text in (one.setup_source, cell):
+                # linecache is where IPython keeps its cells, too: there the engine finds a learner's source.
+                name = f"<cell {next(_cell_numbers)} of vizcourse check>"
+                linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+                exec(compile(text, name, "exec"), namespace)
+        except Exception as error:
+            return [], f"{type(error).__name__}: {in_words(error)}"
+    return [message for message in messages if isinstance(message, Feedback)], None
+
+
+def _widgets_of(lesson: Any) -> int:
+    name = f"vizcourse.widgets.{lesson.slug}"
+    if importlib.util.find_spec("vizcourse.widgets") is None or importlib.util.find_spec(name) is None:
+        return 0
+    return len(getattr(importlib.import_module(name), "WIDGETS", ()))
+
+
+def _said(verdict: Verdict) -> str:
+    return f"{verdict.text or verdict.status}" + (f" [{verdict.mistake}]" if verdict.mistake else "")
