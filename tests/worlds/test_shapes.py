@@ -44,13 +44,9 @@ def test_all_three_shapes_just_fill_the_same_box_of_30_pixels():
 
 
 @pytest.mark.parametrize("size", [64, 96, 122, 244, 488])
-@pytest.mark.parametrize(
-    ("shape", "area"), [("circle", np.pi * 30**2), ("square", 60**2), ("triangle", 60**2 / 2)]
-)
+@pytest.mark.parametrize(("shape", "area"), [("circle", np.pi * 30**2), ("square", 60**2), ("triangle", 60**2 / 2)])
 def test_covered_area_is_the_area_of_the_figure_at_every_resolution(shape, area, size):
-    image = shapes.render(
-        picture(Item(shape, (0, 0, 0), (101, 77), size=30), background=(255, 255, 255)), size
-    )
+    image = shapes.render(picture(Item(shape, (0, 0, 0), (101, 77), size=30), background=(255, 255, 255)), size)
     covered = (1 - image[0, 0]).sum().item() * (244 / size) ** 2
     assert covered == pytest.approx(area, rel=0.01)
 
@@ -68,9 +64,7 @@ def test_a_square_on_the_pixel_grid_is_exact():
 def test_hand_counted_triangle_without_antialiasing():
     # Size 2 at (10, 10): rows 8 to 11; row r is half as wide as it is low: pixel middles with
     # |x - 10| <= (y - 8) / 2, that is none (half a pixel each side is the edge) , 2, 2, 4 pixels.
-    mask = shapes.render(
-        picture(Item("triangle", (0, 0, 0), (10, 10), 2), background=(255,) * 3), antialias=False
-    )
+    mask = shapes.render(picture(Item("triangle", (0, 0, 0), (10, 10), 2), background=(255,) * 3), antialias=False)
     rows = (mask[0, 0] == 0).sum(dim=1)
     assert rows.sum() == 8 and rows[8:12].tolist() == [0, 2, 2, 4]
 
@@ -101,9 +95,7 @@ def test_hard_edges_have_the_pictures_colours_and_nothing_else():
 
 
 def test_images_lie_in_the_unit_range_and_uint8_is_the_same_picture():
-    drawn = shapes.sample(
-        12, seed=5, textures=shapes.TEXTURES, background_textures=shapes.TEXTURES, **shapes.VARIED
-    )
+    drawn = shapes.sample(12, seed=5, textures=shapes.TEXTURES, background_textures=shapes.TEXTURES, **shapes.VARIED)
     image, whole = shapes.render(drawn, 96), shapes.render(drawn, 96, dtype=torch.uint8)
     assert image.min() >= 0 and image.max() <= 1
     # Twice rounded (background, then blend): at most one level away.
@@ -242,9 +234,7 @@ def test_cue_conflict_speaks_for_three_different_classes():
     assert all(sorted(row) == [0, 1, 2] for row in said.tolist())
     assert set(Counter(map(tuple, said.tolist())).values()) == {10}
     for each, row in zip(made.pictures, said.tolist(), strict=True):
-        assert [each.cues[cue] for cue in ("background", "colour", "type")] == [
-            shapes.CLASSES[i] for i in row
-        ]
+        assert [each.cues[cue] for cue in ("background", "colour", "type")] == [shapes.CLASSES[i] for i in row]
         assert each.class_name is None
         assert shapes.split_of(each) == "intervention"
     with pytest.raises(ValueError, match="has no class"):
@@ -258,9 +248,7 @@ def test_knobs_do_what_they_say():
     offsets = [np.subtract(item.colour, shapes.COLOURS[item.shape]) for each in near for item in each.items]
     assert 5 < np.abs(offsets).max() <= 10
     assert {len(each.items) for each in shapes.sample(60, number_of_shapes=(1, 4))} == {1, 2, 3, 4}
-    assert {
-        item.texture for each in shapes.sample(60, textures=("dots", "checks")) for item in each.items
-    } == {
+    assert {item.texture for each in shapes.sample(60, textures=("dots", "checks")) for item in each.items} == {
         "dots",
         "checks",
     }
@@ -279,10 +267,7 @@ def test_table_4_of_the_paper():
     square_to = {}
     for variable in shapes.VARIABLES:
         made = shapes.pairs(variable, 6)
-        row = [
-            (a, b)
-            for a, b in zip(made.base_labels.tolist(), made.counterfactual_labels.tolist(), strict=True)
-        ]
+        row = [(a, b) for a, b in zip(made.base_labels.tolist(), made.counterfactual_labels.tolist(), strict=True)]
         position = row.index((0, 1))
         base, source = made.base[position], made.source[position]
         square = [item.shape for item in base.items].index("square")
@@ -394,8 +379,7 @@ def test_description_names_what_is_there():
         Item("square", (100, 200, 0), (200, 120), size=30, texture="stripes"),
     )
     assert shapes.describe(one) == (
-        "A purple circle at the top left and a large striped green square at the right, "
-        "on a yellow background."
+        "A purple circle at the top left and a large striped green square at the right, on a yellow background."
     )
 
 

@@ -87,9 +87,7 @@ def _read(file) -> tuple[str, bytes]:
     if isinstance(file, dict) and isinstance(file.get("content"), bytes | bytearray | memoryview):
         name = str(file.get("name") or "the picture")
         return name, _limited(name, bytes(file["content"]))
-    raise ValueError(
-        f"a picture must be a path, bytes or the value of a FileUpload control, not {type(file).__name__}"
-    )
+    raise ValueError(f"a picture must be a path, bytes or the value of a FileUpload control, not {type(file).__name__}")
 
 
 def _read_path(path: Path, given: str) -> tuple[str, bytes]:
@@ -112,9 +110,7 @@ def _limited(name: str, content: bytes) -> bytes:
     if not content:
         raise ValueError(f"{name} is empty: choose another picture")
     if len(content) > MAX_BYTES:
-        raise ValueError(
-            f"{name} is larger than {MAX_BYTES // 1_000_000} MB: make the picture smaller and try again"
-        )
+        raise ValueError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB: make the picture smaller and try again")
     return content
 
 
@@ -434,9 +430,7 @@ def _write_cache(cache: Path, **arrays: np.ndarray) -> bool:
 _download_failed: str | None = None
 
 
-def _from_torchvision(
-    split: str, limit: int | None, download: bool | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _from_torchvision(split: str, limit: int | None, download: bool | None) -> tuple[np.ndarray, np.ndarray]:
     """Pixels (N, 3, 32, 32) uint8 and labels (N,) of torchvision's copy, downloading it where allowed."""
     global _download_failed
     from torchvision.datasets import CIFAR10  # late: importing it takes seconds
@@ -469,7 +463,8 @@ def _download(fetch: Callable[[], object]) -> None:
         fetch()
         _download_failed = None
     except Exception as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        cause = getattr(error, "reason", None)  # what urllib's own error wraps
+        reason = (getattr(cause, "strerror", None) or str(cause or error) or type(error).__name__).splitlines()[0]
         _download_failed = f"CIFAR-10 could not be downloaded ({reason}): {_HOW_TO_GET_CIFAR10}"
         raise PhotosUnavailable(_download_failed) from None
     finally:

@@ -85,9 +85,7 @@ def _colour(name: str, value: object) -> tuple[int, int, int]:
     except (TypeError, ValueError):
         good = False
     if not good:
-        raise ValueError(
-            f"{name} must be three whole numbers from 0 to 255, such as (250, 250, 100), not {value!r}"
-        )
+        raise ValueError(f"{name} must be three whole numbers from 0 to 255, such as (250, 250, 100), not {value!r}")
     return channels
 
 
@@ -266,9 +264,7 @@ def _range(name: str, value, low: float, high: float) -> tuple[float, float]:
     except (TypeError, ValueError):
         pair = ()
     if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
-        raise ValueError(
-            f"{name} must be a number from {low:g} to {high:g}, or (smallest, largest), not {value!r}"
-        )
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, or (smallest, largest), not {value!r}")
     return pair
 
 
@@ -374,9 +370,7 @@ def sample(
     class_names, cues = _check_cues(classes, cue)
     told = [class_names[position % len(class_names)] for position in range(_count(n))]
     rng = np.random.default_rng(_check_seed(seed))
-    spoken = {
-        name: told if name in cues else [CLASSES[number] for number in rng.integers(0, 3, n)] for name in CUES
-    }
+    spoken = {name: told if name in cues else [CLASSES[number] for number in rng.integers(0, 3, n)] for name in CUES}
     if free_colours and cues != {"type"}:
         raise ValueError('free_colours=True leaves only the types to tell the class: use it with cue="type"')
     return _draw(
