@@ -197,7 +197,7 @@ class CodeExercise(Exercise):
         failures = self._failures(outcomes)
         changed = self._changed(outcomes)
         if failures or changed:
-            return self._known_mistake(outcomes, bool(failures), changed) or self._explain(
+            return self._known_mistake(outcomes, bool(failures)) or self._explain(
                 outcomes, failures, changed
             )
         if self.judge is not None and (verdict := self._judged(submission)):
@@ -244,15 +244,15 @@ class CodeExercise(Exercise):
                 names |= dict.fromkeys(name for name in given.changed if name not in allowed)
         return tuple(names)
 
-    def _known_mistake(
-        self, outcomes: list[Outcome], failing: bool, changed: tuple[str, ...]
-    ) -> Verdict | None:
+    def _known_mistake(self, outcomes: list[Outcome], failing: bool) -> Verdict | None:
+        """The first known mistake that does the same as the learner's code in every case."""
         for mistake, wrong in self._mistake_outcomes:
-            if not failing and not self._changed(wrong):
-                continue  # right values with a changed input: only a mistake that changes its input is like that
+            # Right values with a changed input can only be a mistake that is just that, and the reverse.
+            if failing != bool(self._failures(wrong)) or (not failing and not self._changed(wrong)):
+                continue
+            # The mistake stands on the left, so that a list does not pass for its tensor.
             if all(
-                same_outcome(first, second, self.rtol, self.atol)
-                for first, second in zip(outcomes, wrong, strict=True)
+                same_outcome(known, given, self.rtol, self.atol) for known, given in zip(wrong, outcomes, strict=True)
             ):
                 return self._mistake(mistake)
         return None

@@ -72,7 +72,7 @@ def _node_of(definition: Any, function: Callable, lines: list[str]) -> ast.AST |
         tree = ast.parse("".join(lines))
     except SyntaxError:
         return None  # a cell with a magic command in it, or a file that changed since
-    name = definition.__name__ if isinstance(definition, type) else function.__name__
+    name = definition.__name__ if isinstance(definition, type) else function.__code__.co_name
     line = function.__code__.co_firstlineno
     candidates = [node for node in ast.walk(tree) if isinstance(node, _DEFINITIONS) and node.name == name]
     for node in candidates:
