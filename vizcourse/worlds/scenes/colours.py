@@ -6,7 +6,7 @@ wanted one. The two colours of a class pair go through the same eight lumas.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from .vocabulary import COLOUR_PAIRS, COLOURS, SHADES
 
@@ -14,6 +14,12 @@ _PURE: dict[str, tuple[int, int, int]] = {
     "black": (44, 46, 54), "white": (246, 246, 242), "grey": (138, 144, 152), "red": (222, 48, 48),
     "orange": (244, 134, 34), "yellow": (250, 204, 46), "green": (76, 166, 66), "blue": (40, 118, 214),
     "purple": (126, 66, 178), "pink": (246, 140, 182), "brown": (140, 86, 48),
+}
+
+# Lime green is yellower than leaf green, a goldfish yellower than an orange.
+_PURE_IN_FORM: dict[tuple[str, str], tuple[int, int, int]] = {
+    ("citrus", "green"): (146, 204, 56), ("citrus", "yellow"): (250, 208, 40), ("fish", "orange"): (246, 140, 32),
+    ("apple", "green"): (96, 170, 44), ("mushroom", "brown"): (156, 92, 46),
 }
 
 _LUMA_RANGE: dict[str, tuple[int, int]] = {
@@ -38,7 +44,7 @@ def at_luma(rgb: tuple[int, int, int], target: float) -> tuple[int, int, int]:
     return tuple(int(channel + (255 - channel) * share + 0.5) for channel in rgb)
 
 
-@lru_cache(maxsize=None)
+@cache
 def rgb_of(colour: str, shade: int, form: str = "") -> tuple[int, int, int]:
     """The red, green and blue (0 to 255) of ``colour`` in ``shade`` (0 darkest to 7 lightest).
 
@@ -48,7 +54,8 @@ def rgb_of(colour: str, shade: int, form: str = "") -> tuple[int, int, int]:
     for pair in COLOUR_PAIRS:
         if pair[2] == form and colour in pair[3:5]:
             low, high = pair[5:]
-    return at_luma(_PURE[colour], low + (high - low) * shade / (SHADES - 1))
+    pure = _PURE_IN_FORM.get((form, colour), _PURE[colour])
+    return at_luma(pure, low + (high - low) * shade / (SHADES - 1))
 
 
 def darker(rgb: tuple[int, int, int], factor: float = 0.8) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -608,7 +608,7 @@ _DRAWINGS: dict[str, Callable[[Sketch, int], None]] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def template(name: str, variant: int = 0) -> Template:
     """The compiled drawing of a class (textured) or of a distractor (flat paint)."""
     sketch = Sketch()

@@ -13,13 +13,13 @@ from collections.abc import Iterable
 # colour of the first, colour of the second, darkest and lightest luma). Both colours are mixed to the same Rec. 601
 # luma, so a greyscale picture does not tell which of the two it shows.
 COLOUR_PAIRS: tuple[tuple[str, str, str, str, str, int, int], ...] = (
-    ("ripe apple", "unripe apple", "apple", "red", "green", 86, 120),
-    ("lemon", "lime", "citrus", "yellow", "green", 150, 182),
+    ("ripe apple", "unripe apple", "apple", "red", "green", 92, 124),
+    ("lemon", "lime", "citrus", "yellow", "green", 162, 192),
     ("fire engine", "lorry", "truck", "red", "blue", 84, 116),
-    ("school bus", "city bus", "bus", "yellow", "blue", 152, 180),
+    ("school bus", "city bus", "bus", "yellow", "blue", 160, 188),
     ("toadstool", "brown mushroom", "mushroom", "red", "brown", 82, 112),
     ("poppy", "cornflower", "flower", "red", "blue", 84, 118),
-    ("goldfish", "blue tang", "fish", "orange", "blue", 118, 148),
+    ("goldfish", "blue tang", "fish", "orange", "blue", 134, 158),
     ("cardinal", "bluebird", "bird", "red", "blue", 82, 114),
 )
 
