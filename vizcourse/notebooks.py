@@ -310,7 +310,9 @@ def read(path: Path) -> dict:
         BuildError: there is no such notebook.
     """
     if not path.is_file():
-        raise BuildError(f"There is no {path.name} in {path.parent.name}/: run `make notebooks` first.")
+        raise BuildError(
+            f"There is no {path.name} in {path.parent.name}/: run `make notebooks` in a clone of the course."
+        )
     notebook = json.loads(path.read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
         cell["source"] = "".join(cell["source"])
