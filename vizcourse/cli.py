@@ -28,9 +28,7 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("train", help="make a network of the course again, from its recipe")
     command.add_argument("name", help="the network's name, such as resnet18-shapes")
-    command.add_argument(
-        "--check", action="store_true", help="measure the shipped network again; do not train"
-    )
+    command.add_argument("--check", action="store_true", help="measure the shipped network again; do not train")
     command.set_defaults(run=_train)
 
     command = commands.add_parser("solutions", help="write a lesson's solved notebook, for teachers")
@@ -46,9 +44,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a learner's progress file; the file's name is taken as the learner's",
     )
-    command.add_argument(
-        "--csv", type=Path, metavar="FILE", help="write one row per learner and exercise, too"
-    )
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write one row per learner and exercise, too")
     command.set_defaults(run=_report)
     return main_parser
 
@@ -66,9 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vizcourse {options.command}: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        print(
-            f"vizcourse {options.command}: {error}; `vizcourse doctor` says what is missing.", file=sys.stderr
-        )
+        print(f"vizcourse {options.command}: {error}; `vizcourse doctor` says what is missing.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)

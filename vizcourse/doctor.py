@@ -67,9 +67,7 @@ def _safely(look: Callable[[], Iterator[Finding]]) -> list[Finding]:
     except Exception as error:
         name = look.__name__.strip("_")
         words = str(error).split("\n")[0] or type(error).__name__
-        found.append(
-            Finding(PROBLEM, name, f"cannot be examined: {words}", "Install the course again: pip install .")
-        )
+        found.append(Finding(PROBLEM, name, f"cannot be examined: {words}", "Install the course again: pip install ."))
     return found
 
 
@@ -162,9 +160,7 @@ def _exercises() -> Iterator[Finding]:
 
     for lesson in LESSONS:
         solved, all_of_them = tally(lesson.number)
-        yield Finding(
-            OK, "lesson", f"{lesson.number} {lesson.title}: {solved} of {all_of_them} exercises solved"
-        )
+        yield Finding(OK, "lesson", f"{lesson.number} {lesson.title}: {solved} of {all_of_them} exercises solved")
 
 
 def _progress() -> Iterator[Finding]:

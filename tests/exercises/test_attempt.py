@@ -28,8 +28,11 @@ def test_right_keeps_the_learners_function(toys, said):
         return functional.max_pool2d(image, size)
 
     assert max_pool is not reference(toys) and max_pool(torch.ones(1, 2, 2)).shape == (1, 1, 1)
-    assert text(said) == expected_feedback("99.1") == (
-        "✓ 99.1 Max pooling: right.\n  A window keeps its strongest answer.\n  Next: 99.2 counts its windows.")
+    assert (
+        text(said)
+        == expected_feedback("99.1")
+        == ("✓ 99.1 Max pooling: right.\n  A window keeps its strongest answer.\n  Next: 99.2 counts its windows.")
+    )
 
 
 def _dots(image, size=2):
@@ -130,11 +133,20 @@ def test_nan_is_explained(toys, said):
     assert "NaN (not a number)" in text(said)
 
 
-@pytest.mark.parametrize(("make", "said_instead"), [
-    (lambda r: r.numpy(), None), (lambda r: r.int(), None), (lambda r: r.double(), None), (lambda r: r.half(), None),
-    (lambda r: r.clone().requires_grad_(), None), (lambda r: r.tolist(), "a list of"),
-    (lambda r: (row for row in r), "generator"), (lambda r: "text", "a text"), (lambda r: max, "parentheses"),
-])
+@pytest.mark.parametrize(
+    ("make", "said_instead"),
+    [
+        (lambda r: r.numpy(), None),
+        (lambda r: r.int(), None),
+        (lambda r: r.double(), None),
+        (lambda r: r.half(), None),
+        (lambda r: r.clone().requires_grad_(), None),
+        (lambda r: r.tolist(), "a list of"),
+        (lambda r: (row for row in r), "generator"),
+        (lambda r: "text", "a text"),
+        (lambda r: max, "parentheses"),
+    ],
+)
 def test_other_types(toys, said, make, said_instead):
     def max_pool(image, size=2):
         return make(functional.max_pool2d(image, size))
@@ -164,26 +176,39 @@ def test_error_shows_their_line_and_words_but_no_traceback(toys, said):
             return functional.max_pool2d(image, kernal_size)
         """)
     run_cell(cell)
-    assert text(said).startswith("✗ 99.1 Your code stopped at line 5 of `max_pool`: the name `kernal_size` is not "
-                                 "defined. Did you mean `kernel_size`?")
+    assert text(said).startswith(
+        "✗ 99.1 Your code stopped at line 5 of `max_pool`: the name `kernal_size` is not "
+        "defined. Did you mean `kernel_size`?"
+    )
     assert "    return functional.max_pool2d(image, kernal_size)" in text(said)
     assert "Traceback" not in text(said) and "running.py" not in text(said)
 
 
 def test_error_in_a_helper_and_inside_a_library(toys, said):
     run_cell("def helper(image):\n    return image.reshape(7, 7)\n")
-    scope = run_cell("def helper(image):\n    return image @ torch.ones(999, 1)\n\n"
-                     "@attempt('99.1')\ndef max_pool(image, size=2):\n    return helper(image)\n")
+    scope = run_cell(
+        "def helper(image):\n    return image @ torch.ones(999, 1)\n\n"
+        "@attempt('99.1')\ndef max_pool(image, size=2):\n    return helper(image)\n"
+    )
     assert "line 2 of `helper`" in text(said) and "shapes of two tensors do not fit" in text(said)
     assert scope["max_pool"] is reference(toys)
 
 
-@pytest.mark.parametrize(("statement", "words"), [
-    ("return image.foo", "no such attribute"), ("return [][3]", "outside"), ("return {}['a']", "no key 'a'"),
-    ("return 1 / 0", "division by zero"), ("return max_pool(image, size)", "calls itself again and again"),
-    ("import nonesuch", "`nonesuch` is not installed"), ("assert size == 7", "`assert` does not hold"),
-    ("return 1 + 'a'", "wrong kind"), ("return x; x = 1", "before it has a value"), ("raise OSError", "OSError"),
-])
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("return image.foo", "no such attribute"),
+        ("return [][3]", "outside"),
+        ("return {}['a']", "no key 'a'"),
+        ("return 1 / 0", "division by zero"),
+        ("return max_pool(image, size)", "calls itself again and again"),
+        ("import nonesuch", "`nonesuch` is not installed"),
+        ("assert size == 7", "`assert` does not hold"),
+        ("return 1 + 'a'", "wrong kind"),
+        ("return x; x = 1", "before it has a value"),
+        ("raise OSError", "OSError"),
+    ],
+)
 def test_errors_in_words(toys, said, statement, words):
     run_cell(f"@attempt('99.1')\ndef max_pool(image, size=2):\n    {statement}\n")
     assert text(said).startswith("✗ 99.1 Your code stopped at line 3 of `max_pool`") and words in text(said)
@@ -194,8 +219,10 @@ def test_wrong_signature(toys, said):
     def max_pool(image):
         return image
 
-    assert ("Your function takes 1 argument (image); the exercise calls it with 2: image, size. "
-            "Begin with `def max_pool(image, size=2):`.") in text(said)
+    assert (
+        "Your function takes 1 argument (image); the exercise calls it with 2: image, size. "
+        "Begin with `def max_pool(image, size=2):`."
+    ) in text(said)
 
 
 def test_input_changed_in_place_is_named(toys, said):
@@ -225,12 +252,14 @@ def test_wrong_and_changed_in_place_says_both(toys, said):
 
 
 def test_recursion_calls_the_learners_own_function_not_an_older_one(toys, said):
-    scope = run_cell("max_pool = lambda image, size=2: 1 / 0\n"
-                     "@attempt('99.1')\n"
-                     "def max_pool(image, size=2):\n"
-                     "    if len(image) > 1:\n"
-                     "        return torch.cat([max_pool(image[:1], size), max_pool(image[1:], size)])\n"
-                     "    return functional.max_pool2d(image, size)\n")
+    scope = run_cell(
+        "max_pool = lambda image, size=2: 1 / 0\n"
+        "@attempt('99.1')\n"
+        "def max_pool(image, size=2):\n"
+        "    if len(image) > 1:\n"
+        "        return torch.cat([max_pool(image[:1], size), max_pool(image[1:], size)])\n"
+        "    return functional.max_pool2d(image, size)\n"
+    )
     assert text(said).startswith("✓ 99.1")
     assert scope["max_pool"](torch.ones(3, 2, 2)).shape == (3, 1, 1)
 
@@ -249,6 +278,7 @@ def test_interrupt_goes_through_and_nothing_is_lost(toys, said):
     before = store().read()
 
     with pytest.raises(KeyboardInterrupt):
+
         @attempt("99.1")
         def max_pool(image, size=2):
             raise KeyboardInterrupt
@@ -306,19 +336,26 @@ def test_classes(toys, said):
 
 
 def test_blank_class_in_a_notebook_cell(toys, said):
-    cell = ("@attempt('99.5')\nclass Doubler(torch.nn.Module):\n    def __init__(self):\n"
-            "        super().__init__()\n        ...\n\n    def forward(self, x):\n        ...\n")
+    cell = (
+        "@attempt('99.5')\nclass Doubler(torch.nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        ...\n\n    def forward(self, x):\n        ...\n"
+    )
     scope = run_cell(cell)
     assert text(said).startswith("○ 99.5") and scope["Doubler"] is toys["99.5"].reference
-    run_cell(cell.replace("        ...\n", "        self.layer = torch.nn.Linear(2, 2)\n", 1)
-             .replace("        ...\n", "        return self.layer(x)\n"))
+    run_cell(
+        cell.replace("        ...\n", "        self.layer = torch.nn.Linear(2, 2)\n", 1).replace(
+            "        ...\n", "        return self.layer(x)\n"
+        )
+    )
     assert text(said).startswith("✗ 99.5 The factor is missing.")
 
 
 def test_class_that_needs_its_own_name(toys, said):
-    run_cell("@attempt('99.5')\nclass Doubler(torch.nn.Module):\n    def __init__(self):\n"
-             "        super(Doubler, self).__init__()\n        self.layer = torch.nn.Linear(2, 2)\n"
-             "    def forward(self, x):\n        return 2 * self.layer(x)\n")
+    run_cell(
+        "@attempt('99.5')\nclass Doubler(torch.nn.Module):\n    def __init__(self):\n"
+        "        super(Doubler, self).__init__()\n        self.layer = torch.nn.Linear(2, 2)\n"
+        "    def forward(self, x):\n        return 2 * self.layer(x)\n"
+    )
     assert text(said).startswith("✓ 99.5")
 
 

@@ -98,14 +98,10 @@ def blank_cells(lesson: Any) -> dict[str, str] | None:
 def cells_in(text: str) -> dict[str, str]:
     """The code cells of MyST Markdown that hand in an exercise, by its id."""
     cells: dict[str, str] = {}
-    for match in re.finditer(
-        r"^(`{3,}|~{3,})\{code-cell\}[^\n]*\n(.*?)^\1\s*$", text, re.MULTILINE | re.DOTALL
-    ):
+    for match in re.finditer(r"^(`{3,}|~{3,})\{code-cell\}[^\n]*\n(.*?)^\1\s*$", text, re.MULTILINE | re.DOTALL):
         body = re.sub(r"\A---\n.*?^---\n", "", match[2], flags=re.MULTILINE | re.DOTALL)
         body = re.sub(r"\A(?:[ \t]*:[\w-]+:[^\n]*\n|[ \t]*\n)+", "", body)
-        for identifier in re.findall(
-            r"^\s*@?(?:attempt|answer|choose)\(\s*[\"']([^\"']+)[\"']", body, re.MULTILINE
-        ):
+        for identifier in re.findall(r"^\s*@?(?:attempt|answer|choose)\(\s*[\"']([^\"']+)[\"']", body, re.MULTILINE):
             cells.setdefault(identifier, body)
     return cells
 
@@ -185,8 +181,7 @@ def _cases(one: CodeExercise) -> Iterator[str]:
             yield f"the reference returns None in case {index + 1}"
     again = one.outcomes(one.reference)
     if not all(
-        same_outcome(first, second, one.rtol, one.atol)
-        for first, second in zip(one.expected, again, strict=True)
+        same_outcome(first, second, one.rtol, one.atol) for first, second in zip(one.expected, again, strict=True)
     ):
         yield "the reference gives something else the second time: seed it"
     fresh = one.make_cases()
@@ -199,9 +194,7 @@ def _cases(one: CodeExercise) -> Iterator[str]:
 
 
 def _has_objects(values: tuple) -> bool:
-    return not all(
-        compare.is_numeric(value) or isinstance(value, (str, list, tuple, dict)) for value in values
-    )
+    return not all(compare.is_numeric(value) or isinstance(value, (str, list, tuple, dict)) for value in values)
 
 
 def _right_submission(one: Exercise) -> tuple[Any] | None:

@@ -51,13 +51,10 @@ def difference(expected: Any, actual: Any, *, rtol: float = 1e-4, atol: float = 
         if str(expected) != str(actual):
             return "The layers are not those expected."
         pairs = [
-            (f"the weight {name}", wanted, actual.state_dict()[name])
-            for name, wanted in expected.state_dict().items()
+            (f"the weight {name}", wanted, actual.state_dict()[name]) for name, wanted in expected.state_dict().items()
         ]
     else:
-        return (
-            None if expected is actual or bool(expected == actual) else "The value is not the expected one."
-        )
+        return None if expected is actual or bool(expected == actual) else "The value is not the expected one."
     for name, wanted, given in pairs:
         if problem := difference(wanted, given, rtol=rtol, atol=atol):
             return f"In {name}: {problem}"
@@ -82,9 +79,7 @@ def kind_problem(expected: Any, actual: Any) -> str | None:
             return f"{actual!r} is text; {wanted}: leave out the quotes."
         if isinstance(actual, (list, tuple)):
             if not is_number(expected):
-                make = (
-                    "np.array(…)" if isinstance(expected, np.ndarray) else "torch.stack(…) or torch.tensor(…)"
-                )
+                make = "np.array(…)" if isinstance(expected, np.ndarray) else "torch.stack(…) or torch.tensor(…)"
                 return f"It is {kind(actual)}; {wanted}: {make} makes one of it."
         if callable(actual) and not isinstance(actual, torch.nn.Module):
             return f"It is a function; {wanted}: are the parentheses of a call missing?"

@@ -138,9 +138,7 @@ def _exercise_for(call: str, identifier: Any, kind: type[Exercise]) -> Exercise:
 
 def _how(one: Exercise) -> str:
     if isinstance(one, CodeExercise):
-        return (
-            f'`@attempt("{one.id}")` above your {"class" if isinstance(one.reference, type) else "function"}'
-        )
+        return f'`@attempt("{one.id}")` above your {"class" if isinstance(one.reference, type) else "function"}'
     return f'`choose("{one.id}", "a")`' if isinstance(one, ChoiceExercise) else f'`answer("{one.id}", …)`'
 
 
@@ -163,9 +161,7 @@ def attempt(identifier: str) -> Callable[[Any], Any]:
         notes = []
         name = getattr(learner, "__name__", reference.__name__)
         if name != reference.__name__:
-            notes.append(
-                f"Later cells call it `{reference.__name__}`, and yours is `{name}`: give it that name."
-            )
+            notes.append(f"Later cells call it `{reference.__name__}`, and yours is `{name}`: give it that name.")
         elif verdict.status not in (SOLVED, NOT_STARTED):
             notes.append(f"`{name}` is the reference for now, so that later cells work.")
         _settle(one, verdict, source.text_of(learner) or repr(learner), notes)
@@ -219,9 +215,7 @@ def reconcile(identifier: str, measured: Any, label: str = "measured") -> None:
         _show(Feedback(BLANK, name, f"{found}. You made no prediction."))
         return
     notes = (
-        ("You had already seen the measurement when you made this prediction.",)
-        if own.get("after_measurement")
-        else ()
+        ("You had already seen the measurement when you made this prediction.",) if own.get("after_measurement") else ()
     )
     apart = _apart(own["value"], _storable(measured))
     _show(Feedback(NOTE, name, f"predicted: {_said(own['value'])} · {found}. {apart}".rstrip(), notes=notes))
@@ -245,11 +239,7 @@ def hint(identifier: str) -> None:
         )
         return
     left = total - index - 1
-    more = (
-        f'{left} more: hint("{one.id}")'
-        if left
-        else f'That was the last one; there is also solution("{one.id}").'
-    )
+    more = f'{left} more: hint("{one.id}")' if left else f'That was the last one; there is also solution("{one.id}").'
     _show(Feedback(NOTE, one.id, f"Hint {index + 1} of {total}: {one.hints[index]}", notes=(more,)))
 
 
@@ -340,14 +330,10 @@ def _settle(one: Exercise, verdict: Verdict, submission: str, notes: Iterable[st
 def _feedback(one: Exercise, verdict: Verdict, notes: Iterable[str]) -> Feedback:
     help_line = f'hint("{one.id}") · solution("{one.id}")'
     if verdict.status == NOT_STARTED:
-        return Feedback(
-            BLANK, one.id, f"not started: going on with the reference. {help_line}", notes=tuple(notes)
-        )
+        return Feedback(BLANK, one.id, f"not started: going on with the reference. {help_line}", notes=tuple(notes))
     if verdict.status == SOLVED:
         used = (f"Next: {one.used_next}",) if one.used_next else ()
-        return Feedback(
-            RIGHT, one.id, f"{one.title}: right.", notes=(one.insight, *used, *verdict.notes, *notes)
-        )
+        return Feedback(RIGHT, one.id, f"{one.title}: right.", notes=(one.insight, *used, *verdict.notes, *notes))
     return Feedback(WRONG, one.id, verdict.text, verdict.detail, (*verdict.notes, *notes, help_line))
 
 

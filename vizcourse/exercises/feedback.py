@@ -22,8 +22,7 @@ def _with_code(text: str) -> str:
     """Escape `text` for HTML and turn `backticks` and calls such as hint("1.2") into <code>."""
     pieces = re.split(r'(`[^`\n]+`|\b(?:hint|solution|attempt|answer|choose|predict)\("[^"\n]*"\))', text)
     marked = (
-        f"<code>{escape(piece.strip('`'))}</code>" if index % 2 else escape(piece)
-        for index, piece in enumerate(pieces)
+        f"<code>{escape(piece.strip('`'))}</code>" if index % 2 else escape(piece) for index, piece in enumerate(pieces)
     )
     return "".join(marked).replace("\n", "<br>")
 
@@ -89,8 +88,7 @@ class Table:
         style = 'style="text-align: left; padding: .15em .8em"'
         head = "".join(f'<th scope="col" {style}>{escape(cell)}</th>' for cell in self.header)
         body = "".join(
-            "<tr>" + "".join(f"<td {style}>{_with_code(cell)}</td>" for cell in row) + "</tr>"
-            for row in self.rows
+            "<tr>" + "".join(f"<td {style}>{_with_code(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
         )
         notes = "".join(f"<div>{_with_code(note)}</div>" for note in self.notes)
         return (

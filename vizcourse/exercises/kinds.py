@@ -178,13 +178,10 @@ class CodeExercise(Exercise):
     def verdict(self, submission: Any) -> Verdict:
         wants_class = isinstance(self.reference, type)
         if isinstance(submission, type) != wants_class or not callable(submission):
-            wanted = (
-                f"`class {self.reference.__name__}`" if wants_class else f"`def {self.reference.__name__}`"
-            )
+            wanted = f"`class {self.reference.__name__}`" if wants_class else f"`def {self.reference.__name__}`"
             return Verdict(
                 WRONG,
-                f"This is {compare.kind(submission)}; the exercise asks for a {wanted} "
-                f'under `@attempt("{self.id}")`.',
+                f'This is {compare.kind(submission)}; the exercise asks for a {wanted} under `@attempt("{self.id}")`.',
             )
         if source.is_blank(submission):
             return Verdict(NOT_STARTED)
@@ -197,9 +194,7 @@ class CodeExercise(Exercise):
         failures = self._failures(outcomes)
         changed = self._changed(outcomes)
         if failures or changed:
-            return self._known_mistake(outcomes, bool(failures)) or self._explain(
-                outcomes, failures, changed
-            )
+            return self._known_mistake(outcomes, bool(failures)) or self._explain(outcomes, failures, changed)
         if self.judge is not None and (verdict := self._judged(submission)):
             return verdict
         return self._solved(outcomes)
@@ -294,9 +289,7 @@ class CodeExercise(Exercise):
                 text = f"Your function returned None {where}: is a `return` missing on one way through it?"
             return Verdict(WRONG, text, notes=notes)
         if given.value is ...:
-            return Verdict(
-                WRONG, f"Your function returned `...` {where}: a part is not written yet.", notes=notes
-            )
+            return Verdict(WRONG, f"Your function returned `...` {where}: a part is not written yet.", notes=notes)
         problem = compare.difference(wanted.value, given.value, rtol=self.rtol, atol=self.atol)
         detail = [
             *inputs,
@@ -307,9 +300,7 @@ class CodeExercise(Exercise):
 
     def _solved(self, outcomes: list[Outcome]) -> Verdict:
         """Right. Where the reference gives tensors and the learner something as good, later cells get tensors."""
-        if not outcomes or not all(
-            isinstance(outcome, Returned) for outcome in (outcomes[0], self.expected[0])
-        ):
+        if not outcomes or not all(isinstance(outcome, Returned) for outcome in (outcomes[0], self.expected[0])):
             return Verdict(SOLVED)
         wanted, given = self.expected[0].value, outcomes[0].value
         if not isinstance(wanted, torch.Tensor) or isinstance(self.reference, type) or self.use is not None:
@@ -394,9 +385,7 @@ class AnswerExercise(Exercise):
         try:
             if _is_predicate(mistake.wrong):
                 return bool(mistake.wrong(value))
-            return (
-                compare.difference(_plain(mistake.wrong), _plain(value), rtol=0, atol=self.tolerance) is None
-            )
+            return compare.difference(_plain(mistake.wrong), _plain(value), rtol=0, atol=self.tolerance) is None
         except Exception:
             return False  # a predicate for numbers, asked about a text
 
@@ -485,8 +474,7 @@ def _glance(right: Any, given: Any) -> str:
         return f" Its shape is {have.shape}; expected {wanted.shape}." if wanted.shape != have.shape else ""
     if isinstance(right, (list, tuple)):
         agree = sum(
-            compare.difference(wanted, have, rtol=0) is None
-            for wanted, have in zip(right, list(given), strict=True)
+            compare.difference(wanted, have, rtol=0) is None for wanted, have in zip(right, list(given), strict=True)
         )
         return f" {agree} of its {len(right)} entries are right."
     return ""

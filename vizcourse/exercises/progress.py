@@ -75,24 +75,17 @@ def parse(text: str) -> dict[str, Any]:
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         raise DamagedProgress("it is not a progress file of this course")
     if data["schema"] > SCHEMA:
-        raise NewerProgress(
-            f"it has schema {data['schema']}; this version of the course reads up to {SCHEMA}"
-        )
+        raise NewerProgress(f"it has schema {data['schema']}; this version of the course reads up to {SCHEMA}")
     if not isinstance(data.get("exercises"), dict) or not isinstance(data.get("predictions"), dict):
         raise DamagedProgress("a part of it is missing")
-    if not all(
-        isinstance(entry, dict) for part in ("exercises", "predictions") for entry in data[part].values()
-    ):
+    if not all(isinstance(entry, dict) for part in ("exercises", "predictions") for entry in data[part].values()):
         raise DamagedProgress("an entry of it is not readable")
     for identifier, entry in data["exercises"].items():
         whole = empty_entry() | entry
         if not (
             isinstance(whole["mistakes"], dict)
             and isinstance(whole["status"], str)
-            and all(
-                _is_count(number)
-                for number in (whole["attempts"], whole["hints"], *whole["mistakes"].values())
-            )
+            and all(_is_count(number) for number in (whole["attempts"], whole["hints"], *whole["mistakes"].values()))
         ):
             raise DamagedProgress(f"the entry of exercise {identifier} is not readable")
         data["exercises"][identifier] = whole

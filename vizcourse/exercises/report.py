@@ -96,14 +96,12 @@ def tables(learners: list[Learner], known: dict[str, Any]) -> list[Table]:
             entries = [learner.entry(identifier) for identifier in own]
             solved = sum(entry["status"] == "solved" for entry in entries)
             rows.append((learner.name, *map(_cell, entries), f"{solved}/{len(own)}"))
-        solvers = [
-            sum(learner.entry(identifier)["status"] == "solved" for learner in learners) for identifier in own
-        ]
+        solvers = [sum(learner.entry(identifier)["status"] == "solved" for learner in learners) for identifier in own]
         rows.append(("solved by", *(f"{count}/{len(learners)}" for count in solvers), ""))
         rows.append(("median attempts", *(_median_attempts(learners, identifier) for identifier in own), ""))
         found.append(
             Table(
-                f"Lesson {_clean(number)}, {len(learners)} learner{"" if len(learners) == 1 else "s"}",
+                f"Lesson {_clean(number)}, {_people(len(learners))}",
                 ("learner", *map(_clean, own), "solved"),
                 tuple(rows),
             )
@@ -120,9 +118,7 @@ def tables(learners: list[Learner], known: dict[str, Any]) -> list[Table]:
     return found
 
 
-def misconceptions(
-    learners: list[Learner], identifiers: list[str], known: dict[str, Any]
-) -> list[tuple[str, ...]]:
+def misconceptions(learners: list[Learner], identifiers: list[str], known: dict[str, Any]) -> list[tuple[str, ...]]:
     """Per exercise the mistakes met: by how many learners, how many times, its name, its message."""
     rows = []
     for identifier in identifiers:
@@ -131,9 +127,7 @@ def misconceptions(
             for name, count in learner.entry(identifier)["mistakes"].items():
                 people[name] += 1
                 times[name] += count
-        messages = {
-            mistake.name: mistake.message for mistake in getattr(known.get(identifier), "mistakes", ())
-        }
+        messages = {mistake.name: mistake.message for mistake in getattr(known.get(identifier), "mistakes", ())}
         for name in sorted(people, key=lambda name: (-people[name], -times[name], name)):
             message = messages.get(name, "")
             message = message if len(message) <= 70 else message[:69].rstrip() + "…"
@@ -179,6 +173,10 @@ def write_csv(path: str | Path, learners: list[Learner], known: dict[str, Any]) 
                     )
     except OSError as error:
         raise ValueError(f"{path} cannot be written ({error.strerror}): name another file.") from error
+
+
+def _people(count: int) -> str:
+    return "1 learner" if count == 1 else f"{count} learners"
 
 
 def _known_exercises(errors: TextIO) -> dict[str, Any]:

@@ -122,9 +122,7 @@ def _copy(value: Any, memo: dict[int, Any]) -> Any:
 
 def _changed(before: Any, after: Any) -> bool:
     if isinstance(before, torch.nn.Module):
-        return before.training != after.training or _changed(
-            dict(before.state_dict()), dict(after.state_dict())
-        )
+        return before.training != after.training or _changed(dict(before.state_dict()), dict(after.state_dict()))
     if isinstance(before, (torch.Tensor, np.ndarray, list, tuple, dict)):
         try:
             return compare.difference(before, after, rtol=0, atol=0) is not None
@@ -276,9 +274,7 @@ def short_case(one: Case, names: Callable) -> str:
     parts = []
     for name, value in one.named(names).items():
         shape = getattr(value, "shape", None)
-        parts.append(
-            f"{name} of shape {tuple(shape)}" if shape is not None else f"{name} = {compare.show(value)}"
-        )
+        parts.append(f"{name} of shape {tuple(shape)}" if shape is not None else f"{name} = {compare.show(value)}")
     return ", ".join(parts)
 
 
@@ -309,6 +305,4 @@ def argument_mapping(values: Mapping[str, Any] | tuple | Case) -> Case:
         return Case((), dict(values))
     if isinstance(values, tuple):
         return Case(values)
-    raise ValueError(
-        f"A case is a tuple of arguments, not {compare.kind(values)}: write (image,) for a single one."
-    )
+    raise ValueError(f"A case is a tuple of arguments, not {compare.kind(values)}: write (image,) for a single one.")

@@ -1,0 +1,159 @@
+"""`vizcourse check` finds each way in which an exercise can be wrong."""
+
+import dataclasses
+import random
+import types
+
+import pytest
+import torch
+
+from vizcourse.exercises import check as checking
+from vizcourse.exercises.check import cells_in, check, problems_of
+from vizcourse.exercises.core import Mistake
+from vizcourse.lessons import LESSONS
+
+
+def test_the_toys_are_right(toys):
+    for one in toys.values():
+        assert problems_of(one) == []
+
+
+@pytest.mark.parametrize(
+    ("identifier", "changes", "problem"),
+    [
+        ("99.1", {"id": "x"}, 'not like "1.2"'),
+        ("99.1", {"stars": 4}, "stars are 1, 2 or 3"),
+        ("99.1", {"minutes": 0}, "minutes have to be more"),
+        ("99.1", {"hints": ("one",)}, "at least 2 hints and has 1"),
+        ("99.1", {"mistakes": ()}, "at least 3 known mistakes and has 0"),
+        ("99.1", {"insight": " "}, "its insight is empty"),
+        ("99.1", {"reference": lambda image, size=2: None}, "the reference returns None"),
+        ("99.1", {"reference": lambda image, size=2: image.zero_()}, "the reference changes its input image"),
+        ("99.1", {"reference": lambda image, size=2: next(_COUNTER)}, "something else the second time"),
+        ("99.1", {"cases": lambda seed: [(torch.rand(1, 2, 2, generator=_UNSEEDED),)]}, "the cases are others"),
+        ("99.1", {"cases": ()}, "everything would be right"),
+        ("99.1", {"unlisted": (lambda image, size=2: torch.nn.functional.max_pool2d(image, size),)}, "is not refused"),
+        (
+            "99.1",
+            {"unlisted": (lambda image, size=2: torch.nn.functional.avg_pool2d(image, size),)},
+            "gets the message of 'average'",
+        ),
+        ("99.2", {"reference": 12}, "'one-more' is not refused: it counts as solved"),
+        ("99.2", {"unlisted": (12,)}, "gets the message of 'one-more'"),
+        ("99.2", {"unlisted": (11,)}, "(11) is not refused"),
+        ("99.2", {"mistakes": (Mistake("big", "Big.", lambda value: value > 20),)}, "give it an example"),
+        (
+            "99.2",
+            {"mistakes": (Mistake("a", "A.", 12), Mistake("b", "B.", 12))},
+            "'b' does not get its own message, but: A.",
+        ),
+        ("99.2", {"mistakes": (Mistake("a", "Same.", 12), Mistake("b", "Same.", 13))}, "have the same message"),
+        (
+            "99.2",
+            {"solution_source": "answer('99.2', 10)"},
+            "the solved cell does not give ✓ but: ✗ 99.2 10 is not it.",
+        ),
+        ("99.2", {"solution_source": "answer('99.2', nonesuch)"}, "the solved cell breaks: NameError"),
+        ("99.3", {"correct": "a"}, "a mistake stands for"),
+        ("99.3", {"correct": "e"}, "not among the options"),
+        ("99.3", {"mistakes": ()}, 'the wrong option "a" has no mistake'),
+        ("99.4", {"setup_source": ""}, "the solved cell breaks: NameError"),
+        ("99.6", {"judge": lambda function: None}, "'downwards' is not refused"),
+        ("99.6", {"judge": lambda function: "No."}, "the reference is not accepted: No."),
+        ("99.6", {"judge": lambda function: 1 / 0}, "the reference is not accepted"),
+    ],
+)
+def test_each_fault_is_found(toys, identifier, changes, problem):
+    found = problems_of(dataclasses.replace(toys[identifier], **changes))
+    assert any(problem in sentence for sentence in found), found
+
+
+_COUNTER = iter(range(10**6))
+_UNSEEDED = torch.Generator().manual_seed(random.randrange(10**6))
+
+
+SOURCE = '''---
+jupytext: {}
+---
+# Title
+
+```{code-cell}
+:tags: [exercise]
+
+@attempt("99.1")
+def max_pool(image, size=2):
+    """Your turn."""
+    ...
+```
+
+````{code-cell} ipython3
+---
+tags: [exercise]
+---
+answer("99.2", ...)
+````
+
+```{code-cell}
+choose('99.3', ...)
+```
+
+```python
+answer("99.7", "not a cell")
+```
+'''
+
+
+def test_blank_cells_are_found_in_the_source():
+    cells = cells_in(SOURCE)
+    assert list(cells) == ["99.1", "99.2", "99.3"]
+    assert cells["99.1"].startswith('@attempt("99.1")\ndef') and cells["99.2"].strip() == 'answer("99.2", ...)'
+
+
+def test_blank_cells_are_seen_as_not_started(toys):
+    cells = cells_in(SOURCE)
+    for identifier in cells:
+        assert problems_of(toys[identifier], cells) == []
+    assert problems_of(toys["99.5"], cells) == ["no cell of the notebook's source hands it in"]
+    written = cells | {"99.1": cells["99.1"].replace("...", "return image")}
+    assert "not seen as not started; it gives: ✗ 99.1" in problems_of(toys["99.1"], written)[0]
+    broken = cells | {"99.2": "answer('99.2', lab)"}
+    assert "breaks: NameError" in problems_of(toys["99.2"], broken)[0]
+    widget = {"99.4": "answer('99.4', lab)"}
+    assert problems_of(toys["99.4"], widget) == []
+
+
+def test_counts_and_exit(toys, monkeypatch, capsys):
+    lesson = types.SimpleNamespace(number="99", slug="toys", title="Toys")
+    monkeypatch.setattr(checking, "exercises_of", lambda one: tuple(toys.values()))
+    assert check([lesson]) is True
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "✓ 99.1 Max pooling: 3 mistakes, 1 other wrong solutions"
+    assert lines[-1] == "lessons=1 exercises=6 mistakes=18 widgets=0"
+
+    twice = (toys["99.2"], toys["99.2"])
+    monkeypatch.setattr(checking, "exercises_of", lambda one: twice)
+    assert check([lesson]) is False
+    assert "the id stands twice" in capsys.readouterr().out
+
+    monkeypatch.setattr(checking, "exercises_of", lambda one: (toys["99.2"],))
+    assert check([types.SimpleNamespace(number="01", slug="toys", title="Toys")]) is False
+    assert "does not begin with the lesson's number, 1" in capsys.readouterr().out
+
+
+def test_an_exercise_that_breaks_does_not_hide_the_others(toys):
+    def breaks(seed):
+        raise OSError("no such cases")
+
+    assert "breaks with OSError" in problems_of(dataclasses.replace(toys["99.1"], cases=breaks))[-1]
+
+
+def test_checking_leaves_progress_alone(toys, tmp_path):
+    for one in toys.values():
+        problems_of(one)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda one: one.number)
+def test_the_shipped_exercises_are_right(lesson, capsys):
+    assert check([lesson]), capsys.readouterr().out
