@@ -18,6 +18,8 @@ BIN = $(VENV)/bin
 ROOT_FLAG = $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 SOLUTIONS = notebooks/solutions
+# Python 3.13 with Colab's old kernel warns about its debugger otherwise.
+export PYDEVD_DISABLE_FILE_VALIDATION = 1
 
 .PHONY: help lab test notebooks solutions test-browser test-colab bench lint
 .DELETE_ON_ERROR:
