@@ -360,23 +360,14 @@ def test_class_that_needs_its_own_name(toys, said):
 
 
 def test_judged_code(toys, said):
-    @attempt("99.6")
-    def sort_up(values):
-        return sorted(values, reverse=True)
-
-    assert text(said).startswith("✗ 99.6 It runs downwards.")
-
-    @attempt("99.6")
-    def sort_up(values):
-        return [0]
-
-    assert text(said).startswith("✗ 99.6 That is not sorted.")
-
-    @attempt("99.6")
-    def sort_up(values):
-        return values.nonesuch
-
-    assert "Your code stopped at line" in text(said)
+    for wrong, words in (
+        (lambda values: sorted(values, reverse=True), "It runs downwards."),
+        (lambda values: values, "Nothing is sorted. It is the list itself."),
+        (lambda values: [0], "That is not sorted."),
+        (lambda values: values.nonesuch, "Your code stopped at line"),
+    ):
+        attempt("99.6")(wrong)
+        assert text(said).startswith(f"✗ 99.6 {words}")
 
 
 def test_a_judge_that_names_a_mistake_that_is_not_there(toys, said):

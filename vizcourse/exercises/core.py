@@ -110,7 +110,7 @@ def exercise(identifier: str) -> Exercise:
         if one.id == wanted:
             return one
     known = [*_extra, *(one.id for lesson in LESSONS for one in exercises_of(lesson))]
-    close = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(wanted, known, n=3, cutoff=0.75)
     if not close:
         close = [one for one in known if one.split(".")[0] == wanted.split(".")[0]] or known
     guess = f" Did you mean {' or '.join(close)}?" if len(close) <= 3 else f" There are {', '.join(close)}."
