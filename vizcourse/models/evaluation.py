@@ -30,9 +30,7 @@ def wilson(correct: int, count: int, z: float = 1.959964) -> tuple[float, float]
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
     """
     if not 0 <= correct <= count or count == 0:
-        raise ValueError(
-            f"There must be at least one answer and at most all right, not {correct} of {count}."
-        )
+        raise ValueError(f"There must be at least one answer and at most all right, not {correct} of {count}.")
     share = correct / count
     centre = share + z * z / (2 * count)
     half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))

@@ -47,9 +47,7 @@ def _normalizing(network_class: type[nn.Module]) -> type[nn.Module]:
     def forward(self, images: Tensor):
         return network_class.forward(self, self.normalize(images))
 
-    return type(
-        network_class.__name__, (network_class,), {"forward": forward, "__doc__": network_class.__doc__}
-    )
+    return type(network_class.__name__, (network_class,), {"forward": forward, "__doc__": network_class.__doc__})
 
 
 def with_normalize(network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
@@ -128,9 +126,7 @@ class SmallResNet(nn.Module):
     of He et al. 2015, section 4.2 (except that its shortcuts are of option B, not A).
     """
 
-    def __init__(
-        self, classes: int, widths: Sequence[int] = (16, 32, 64), blocks: int = 3, stem_stride: int = 1
-    ):
+    def __init__(self, classes: int, widths: Sequence[int] = (16, 32, 64), blocks: int = 3, stem_stride: int = 1):
         super().__init__()
         self.conv1 = nn.Conv2d(3, widths[0], kernel_size=3, stride=stem_stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])

@@ -128,9 +128,7 @@ def fit(
 
     images, labels = data()
     sized: dict[int, Tensor] = {}
-    steps_per_epoch = [
-        math.ceil(len(labels) / schedule.phase(epoch).batch) for epoch in range(schedule.epochs)
-    ]
+    steps_per_epoch = [math.ceil(len(labels) / schedule.phase(epoch).batch) for epoch in range(schedule.epochs)]
     total, step = sum(steps_per_epoch), sum(steps_per_epoch[:start])
     clock, processor_clock = time.perf_counter(), time.process_time()
     with tqdm(total=total, initial=step, desc="training", unit="batch") as bar, torch.random.fork_rng():
@@ -150,17 +148,13 @@ def fit(
                     group["lr"] = schedule.rate(step / total)
                 value = _step(network, batch, labels[chosen].to(device), optimizer, schedule, loss)
                 if not math.isfinite(value):
-                    raise FloatingPointError(
-                        f"The loss became {value} in epoch {epoch + 1}: lower the learning rate."
-                    )
+                    raise FloatingPointError(f"The loss became {value} in epoch {epoch + 1}: lower the learning rate.")
                 losses.append(value)
                 step += 1
                 bar.update()
                 bar.set_postfix(epoch=f"{epoch + 1}/{schedule.epochs}", loss=f"{value:.4f}", refresh=False)
             mean_loss = sum(losses) / len(losses)
-            tqdm.write(
-                f"epoch {epoch + 1}/{schedule.epochs} loss {mean_loss:.4f} at {time.strftime('%H:%M:%S')}"
-            )
+            tqdm.write(f"epoch {epoch + 1}/{schedule.epochs} loss {mean_loss:.4f} at {time.strftime('%H:%M:%S')}")
             _write_checkpoint(
                 checkpoint,
                 {
@@ -188,9 +182,7 @@ def _step(network, batch, labels, optimizer, schedule, loss) -> float:
     # over half the time.
     with torch.autocast(batch.device.type, dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
         if loss is None:
-            value = functional.cross_entropy(
-                network(batch).float(), labels, label_smoothing=schedule.smoothing
-            )
+            value = functional.cross_entropy(network(batch).float(), labels, label_smoothing=schedule.smoothing)
         else:
             value = loss(network, batch, labels)
     optimizer.zero_grad(set_to_none=True)
@@ -257,7 +249,8 @@ def hardware(device: torch.device) -> str:
             if line.startswith("model name"):
                 processor = line.split(":", 1)[1].strip()
                 break
-    return f"{torch.get_num_threads()} cores of {processor}"
+    threads = torch.get_num_threads()
+    return f"{threads} core{'s' if threads > 1 else ''} of {processor}"
 
 
 # ------------------------------------------------------------------------------------------- augmentation

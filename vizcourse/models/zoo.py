@@ -44,9 +44,7 @@ class Card(dict):
 
     def __str__(self) -> str:
         lines = [f"{self['name']}: {self['about']}"]
-        lines.append(
-            f"  {self['parameters']:,} parameters, pictures of {self['input_size']} px, {self['data']}"
-        )
+        lines.append(f"  {self['parameters']:,} parameters, pictures of {self['input_size']} px, {self['data']}")
         lines += [f"  {name}: {format_figure(figure)}" for name, figure in self["figures"].items()]
         training = self["training"]
         lines.append(f"  trained in {training['seconds'] / 60:.0f} minutes on {training['hardware']}")
@@ -77,17 +75,13 @@ def card(name: str, *, folder: Path = WEIGHTS) -> Card:
     _known(name, ARCHITECTURES)
     path = Path(folder) / f"{name}.json"
     if not path.is_file():
-        raise WeightsError(
-            f"{name!r} has no trained weights here yet: make them with `vizcourse train {name}`."
-        )
+        raise WeightsError(f"{name!r} has no trained weights here yet: make them with `vizcourse train {name}`.")
     return Card(json.loads(path.read_text(encoding="utf-8")))
 
 
 def cards(*, folder: Path = WEIGHTS) -> dict[str, Card]:
     """The cards of all shipped networks, by name."""
-    return {
-        name: card(name, folder=folder) for name in ARCHITECTURES if (Path(folder) / f"{name}.json").is_file()
-    }
+    return {name: card(name, folder=folder) for name in ARCHITECTURES if (Path(folder) / f"{name}.json").is_file()}
 
 
 def load(
@@ -151,18 +145,14 @@ def read_weights(name: str, *, folder: Path = WEIGHTS) -> dict[str, torch.Tensor
     try:
         return load_tensors(content)
     except SafetensorError as error:
-        raise WeightsError(
-            f"The weights file {path.name} is not a safetensors file ({error}): {remedy}."
-        ) from error
+        raise WeightsError(f"The weights file {path.name} is not a safetensors file ({error}): {remedy}.") from error
 
 
 def _known(name: str, known: Iterable[str]) -> None:
     known = list(known)
     if name not in known:
         closest = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or sorted(known)
-        raise ValueError(
-            f"There is no network named {name!r}: did you mean {' or '.join(map(repr, closest))}?"
-        )
+        raise ValueError(f"There is no network named {name!r}: did you mean {' or '.join(map(repr, closest))}?")
 
 
 def _load_torchvision(name: str, *, random: bool, seed: int) -> nn.Module:
