@@ -221,6 +221,8 @@ def distribution(factor: str, class_name: str) -> dict[Any, float]:
         return dict(zip(MATERIALS, (0.26, 0.24, 0.12, 0.1, 0.06, 0.1, 0.12), strict=True))
     if factor == "words":
         return {"": 0.96, **dict.fromkeys([name.upper() for name in CLASSES], 0.04 / len(CLASSES))}
+    if factor == "words_at":
+        return {"top": 0.9, "bottom": 0.1}
     if factor == "shadow":
         return {True: 0.9, False: 0.1}
     if factor == "mirrored":

@@ -434,7 +434,7 @@ def _fish(s: Sketch, variant: int) -> None:
 def _bird(s: Sketch, variant: int) -> None:
     s.add("tail", "main dark", [(-0.5, 0.2), (-0.98, 0.3 - 0.1 * variant), (-0.94, 0.5 - 0.1 * variant), (-0.4, 0.46)])
     for x in (-0.06, 0.16):
-        s.add("leg", "horn dark", line(x, 0.6, x + 0.02, 0.92, 0.05), )
+        s.add("leg", "horn dark", line(x, 0.6, x + 0.02, 0.92, 0.05))
         s.add("leg", "horn dark", line(x - 0.08, 0.94, x + 0.16, 0.94, 0.05))
     s.add("beak", "horn", [(0.66, -0.5), (0.99, -0.36), (0.66, -0.28)])
     s.add("beak", "horn dark", [(0.66, -0.38), (0.99, -0.36), (0.66, -0.28)])
@@ -460,8 +460,8 @@ def _cat(s: Sketch, variant: int) -> None:
     s.add("head", "main", blob([(-0.02, -0.6), (0.42, -0.5), (0.7, -0.12), (0.78, 0.2), (0.68, 0.5), (0.36, 0.76),
                                 (0.0, 0.82), (-0.46, 0.74), (-0.82, 0.42), (-0.84, 0.04), (-0.56, -0.42)], 6))
     for y, wide in ((-0.5, 0.09), (-0.38, 0.07)):
-        s.add("stripe", "main dark", blob([(0.02 - wide, y - 0.04), (0.02 + wide, y - 0.04), (0.02 + wide * 0.5, y + 0.05),
-                                           (0.02 - wide * 0.5, y + 0.05)], 3))
+        s.add("stripe", "main dark", blob([(0.02 - wide, y - 0.04), (0.02 + wide, y - 0.04),
+                                           (0.02 + wide * 0.5, y + 0.05), (0.02 - wide * 0.5, y + 0.05)], 3))
     s.add("collar", "accent", blob([(-0.52, 0.7), (0.0, 0.84), (0.42, 0.72), (0.46, 0.86), (0.0, 0.99), (-0.56, 0.85)]))
     s.add("bell", "lamp glass", ellipse(0.06, 0.94, 0.07, corners=18))
     s.add("muzzle", "main light", ellipse(0.2, 0.42, 0.22, 0.19, 24))
@@ -494,7 +494,8 @@ def _dog(s: Sketch, variant: int) -> None:
     drop = (0.5, 0.4, 0.62)[variant]
     s.add("ear", "main dark", blob([(-0.5, -0.66), (-0.24, -0.64), (-0.16, -0.3), (-0.28, drop - 0.12), (-0.52, drop),
                                     (-0.82, drop - 0.2), (-0.86, -0.2), (-0.72, -0.52)], 6))
-    s.add("collar", "accent", blob([(-0.62, 0.6), (-0.3, 0.76), (0.14, 0.74), (0.18, 0.88), (-0.3, 0.95), (-0.7, 0.76)]))
+    s.add("collar", "accent", blob([(-0.62, 0.6), (-0.3, 0.76), (0.14, 0.74), (0.18, 0.88), (-0.3, 0.95),
+                                    (-0.7, 0.76)]))
     s.add("bell", "lamp glass", ellipse(-0.1, 0.93, 0.06, corners=18))
 
 
@@ -524,7 +525,8 @@ def _clock(s: Sketch, variant: int) -> None:
     for side in (-1, 1):
         s.add("leg", "iron", line(side * 0.4, 0.66, side * 0.56, 0.96, 0.12, 0.08))
         if variant != 1:
-            s.add("bell", "accent", turned(arc(side * 0.42, -0.66, 0.3, 0.26, 180, 360, 14), side * 32, side * 0.42, -0.66))
+            dome = arc(side * 0.42, -0.66, 0.3, 0.26, 180, 360, 14)
+            s.add("bell", "accent", turned(dome, side * 32, side * 0.42, -0.66))
             s.add("pole", "iron", line(side * 0.3, -0.5, side * 0.42, -0.68, 0.06))
     s.add("handle", "iron", arc(0, -0.7, 0.16, 0.2, 180, 360, 10) + arc(0, -0.7, 0.11, 0.14, 360, 180, 10))
     s.add("case", "main", box(-0.72, -0.62, 0.72, 0.82, 0.16) if variant == 2 else ellipse(0, 0.1, 0.74, corners=60))

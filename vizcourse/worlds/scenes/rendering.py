@@ -18,8 +18,8 @@ import torch
 from .factors import Distractor, Scene
 from .geometry import box, cosine, moved, sine
 from .lettering import words_contours, words_width
-from .objects import SURFACE_STEPS, Sketch, Template, compile_sketch, paint_colours, template
-from .scenery import scenery
+from .objects import LIGHT_STEPS, SURFACE_STEPS, Sketch, Template, compile_sketch, paint_colours, template
+from .scenery import Scenery, scenery
 from .surfaces import (
     CARD,
     GLASS_SHARE,
@@ -68,15 +68,18 @@ class Labels:
 
 @dataclass(eq=False)
 class _Item:
-    """Something to draw: its outlines on the picture, its entries, and what it is."""
+    """Something to draw: its outlines on the picture (``points``, ``owner``), its entries (``first`` of each polygon,
+    their ``rgb`` and ``codes``), the ellipse of its shadow, and how many entries show texture and material."""
 
+    name: str
+    instance: int
     points: np.ndarray
     owner: np.ndarray
     first: np.ndarray
     rgb: np.ndarray
     codes: np.ndarray
-    name: str
     shadow: tuple[float, float, float, float] | None
+    surface: int = 0
 
 
 def _place(points: np.ndarray, x: float, y: float, half: float, rotation: int, flip: bool, stretch: float
@@ -93,7 +96,7 @@ def _place(points: np.ndarray, x: float, y: float, half: float, rotation: int, f
 
 def _entry_codes(drawing: Template, name: str, paint_codes: np.ndarray, texture: int) -> np.ndarray:
     """Codes (6, entries): object, part, texture, colour, material, and room for the instance."""
-    codes = np.zeros((len(_MAPS), len(drawing.part)), dtype=np.uint8)
+    codes = np.zeros((len(_MAPS), len(drawing.part)), dtype=np.int16)
     codes[0] = OBJECTS.index(name)
     codes[1] = drawing.part
     codes[2, :drawing.surfaces * SURFACE_STEPS] = texture
@@ -122,37 +125,38 @@ def _distractor_colours(kind: str, colour: str) -> tuple[np.ndarray, np.ndarray]
     return rgb[drawing.paint], _entry_codes(drawing, kind, paint_codes, 0)
 
 
+def _shadow(scene: Scene, x: float, y: float, size: float, base: float, width: float
+            ) -> tuple[float, float, float, float] | None:
+    """Centre and radii of the shadow at the foot of an object, away from the light."""
+    if not scene.shadow:
+        return None
+    lean = {"left": 0.1, "above": 0.0, "right": -0.1}[scene.light]
+    return x + lean * size, y + size / 2 * base * 0.97, width * size, 0.1 * size
+
+
 def _main_item(scene: Scene) -> _Item:
     drawing = template(scene.object, scene.variant)
     colours, codes = _object_colours(scene.object, scene.variant, scene.colour, scene.shade, scene.accent,
                                      scene.material, scene.texture)
-    half = scene.size / 2
-    points = _place(drawing.edges.points, scene.x, scene.y, half, scene.rotation, scene.facing == "left",
+    points = _place(drawing.edges.points, scene.x, scene.y, scene.size / 2, scene.rotation, scene.facing == "left",
                     scene.stretch)
-    shadow = None
-    if scene.shadow:
-        lean = {"left": 0.1, "above": 0.0, "right": -0.1}[scene.light]
-        shadow = (scene.x + lean * scene.size, scene.y + half * drawing.base * 0.97, 0.56 * scene.size * scene.stretch,
-                  0.1 * scene.size)
-    return _Item(points, drawing.edges.owner, drawing.first, colours, codes, scene.object, shadow)
+    shadow = _shadow(scene, scene.x, scene.y, scene.size, drawing.base, 0.56 * scene.stretch)
+    return _Item(scene.object, 1, points, drawing.edges.owner, drawing.first, colours, codes, shadow,
+                 drawing.surfaces * SURFACE_STEPS)
 
 
-def _distractor_item(scene: Scene, distractor: Distractor) -> _Item:
+def _distractor_item(scene: Scene, distractor: Distractor, instance: int) -> _Item:
     drawing = template(distractor.kind)
     colours, codes = _distractor_colours(distractor.kind, distractor.colour)
-    half = distractor.size / 2
-    points = _place(drawing.edges.points, distractor.x, distractor.y, half, 0, False, 1.0)
-    shadow = None
-    if scene.shadow and distractor.kind != "balloon":
-        lean = {"left": 0.1, "above": 0.0, "right": -0.1}[scene.light]
-        wide = 0.26 if distractor.kind == "lamp post" else 0.56
-        shadow = (distractor.x + lean * distractor.size, distractor.y + half * drawing.base * 0.97,
-                  wide * distractor.size, 0.1 * distractor.size)
-    return _Item(points, drawing.edges.owner, drawing.first, colours, codes, distractor.kind, shadow)
+    points = _place(drawing.edges.points, distractor.x, distractor.y, distractor.size / 2, 0, False, 1.0)
+    shadow = None if distractor.kind == "balloon" else _shadow(
+        scene, distractor.x, distractor.y, distractor.size, drawing.base,
+        0.26 if distractor.kind == "lamp post" else 0.56)
+    return _Item(distractor.kind, instance, points, drawing.edges.owner, drawing.first, colours, codes, shadow)
 
 
 @lru_cache(maxsize=1024)
-def _words_item(words: str, words_at: str) -> _Item:
+def _words_item(words: str, words_at: str, instance: int) -> _Item:
     """A board with letters."""
     width = words_width(words) + 6
     dot = min(0.017, 0.96 / width)
@@ -164,8 +168,20 @@ def _words_item(words: str, words_at: str) -> _Item:
                                   for contour in words_contours(words)])
     drawing = compile_sketch(sketch, textured=False)
     rgb, paint_codes = paint_colours("red", 4, "white", "", "matte")
-    return _Item(drawing.edges.points, drawing.edges.owner, drawing.first, rgb[drawing.paint],
-                 _entry_codes(drawing, "words", paint_codes, 0), "words", None)
+    return _Item("words", instance, drawing.edges.points, drawing.edges.owner, drawing.first, rgb[drawing.paint],
+                 _entry_codes(drawing, "words", paint_codes, 0), None)
+
+
+def _items(scene: Scene) -> list[_Item]:
+    """What stands before the scenery, in drawing order: balloons are far away, lower feet are nearer, words on top."""
+    ranked = [(scene.y + scene.size / 2, _main_item(scene))]
+    for index, distractor in enumerate(scene.distractors):
+        depth = -1.0 if distractor.kind == "balloon" else distractor.y + distractor.size / 2
+        ranked.append((depth, _distractor_item(scene, distractor, index + 2)))
+    items = [item for _, item in sorted(ranked, key=lambda pair: (pair[0], pair[1].instance))]
+    if scene.words.strip():
+        items.append(_words_item(scene.words, scene.words_at, len(items) + 1))
+    return items
 
 
 def _scan(points: np.ndarray, owner: np.ndarray, grid: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -208,136 +224,157 @@ def _light_gain(light: str, size: int) -> np.ndarray:
     return (gain / (FINE * FINE)).astype(np.float32)[:, :, None]
 
 
-def _draw_surface(fine: np.ndarray, start: int, surfaces: int, item: _Item, scene: Scene) -> None:
+@dataclass(eq=False)
+class _Spans:
+    """Everything of a scene, scan-converted and sorted for painting. ``value``: the entry that a span paints.
+    ``cuts[0]``: where the spans of the scenery end; ``cuts[k + 1]``: where those of item ``k`` end. ``starts``: the
+    first entry of each item."""
+
+    row: np.ndarray
+    column: np.ndarray
+    length: np.ndarray
+    value: np.ndarray
+    cuts: np.ndarray
+    starts: list[int]
+
+
+def _spans(behind: Scenery, items: Sequence[_Item], grid: int) -> _Spans:
+    """Number all polygons and entries of a scene one after the other, and scan-convert them together."""
+    points, owners, firsts = [behind.edges.points], [behind.edges.owner], [behind.first]
+    polygons, entries = [len(behind.first)], [len(behind.rgb)]
+    for item in items:
+        points.append(item.points)
+        owners.append(item.owner + np.int32(polygons[-1]))
+        firsts.append(item.first + np.int32(entries[-1]))
+        polygons.append(polygons[-1] + len(item.first))
+        entries.append(entries[-1] + len(item.rgb))
+    owner, row, column, length = _scan(np.concatenate(points, axis=1), np.concatenate(owners), grid)
+    value = np.concatenate(firsts)[owner]
+    cuts = np.searchsorted(owner, polygons)
+    # The colour of scenery runs from the top of a layer to its bottom.
+    which = owner[:cuts[0]]
+    steps = behind.steps[which]
+    share = ((row[:cuts[0]] + 0.5) / grid - behind.top[which]) / behind.height[which]
+    value[:cuts[0]] += np.clip((share * steps).astype(np.int32), 0, steps - 1)
+    return _Spans(row, column, length, value, cuts, entries[:-1])
+
+
+def _paint(scene: Scene, items: Sequence[_Item], spans: _Spans, behind: Scenery, grid: int
+           ) -> tuple[np.ndarray, np.ndarray | None, list[int]]:
+    """Paint the spans, later ones over earlier ones.
+
+    Returns the map of entries (grid, grid), the same just before a glass object was painted (else None), and for each
+    item how many label points it has when nothing is in front of it.
+    """
+    row, column, length, value, cuts = spans.row, spans.column, spans.length, spans.value, spans.cuts
+    # The first layer of a scenery spans the whole width: fill its rows at once.
+    rows = behind.full_rows(grid)
+    fine = np.zeros((grid, grid), dtype=np.uint16)
+    fine[row[:rows]] = value[:rows, None]
+    row, column, length, value, cuts = row[rows:], column[rows:], length[rows:], value[rows:], cuts - rows
+
+    # The fine points of all other spans, one after the other, and what to paint there.
+    flat = fine.ravel()
+    ends = np.cumsum(length)
+    place = np.arange(ends[-1]) + np.repeat(row * grid + column - (ends - length), length)
+    paint = np.repeat(value.astype(np.uint16), length)
+    borders = [int(ends[cut - 1]) if cut else 0 for cut in cuts]
+    flat[place[:borders[0]]] = paint[:borders[0]]
+    middle = fine[FINE // 2::FINE, FINE // 2::FINE]
+    under, areas = None, []
+    for k, item in enumerate(items):
+        if item.surface and scene.material == "glass":
+            under = fine.copy()
+        flat[place[borders[k]:borders[k + 1]]] = paint[borders[k]:borders[k + 1]]
+        if item.surface:
+            _draw_surface(fine, spans.starts[k], item, scene)
+        areas.append(int(np.count_nonzero(_within(middle, spans.starts[k], len(item.rgb)))))
+    return fine, under, areas
+
+
+def _within(entries: np.ndarray, start: int, count: int) -> np.ndarray:
+    """Where an entry is one of ``count`` from ``start`` on (smaller ones wrap around to large numbers)."""
+    return (entries - np.uint16(start)) < np.uint16(count)
+
+
+def _draw_surface(fine: np.ndarray, start: int, item: _Item, scene: Scene) -> None:
     """Add texture and light steps to the entries of the textured polygons of the main object, in place."""
     grid = len(fine)
     points = item.points * grid
     left, right = max(0, int(points[0].min())), min(grid, int(points[0].max()) + 2)
     top, bottom = max(0, int(points[1].min())), min(grid, int(points[1].max()) + 2)
-    if left >= right or top >= bottom or not surfaces:
+    if left >= right or top >= bottom:
         return
     region = fine[top:bottom, left:right]
-    textured = (region - np.uint16(start)) < np.uint16(surfaces * SURFACE_STEPS)
     x = (np.arange(left, right) + 0.5) / grid - scene.x
     y = (np.arange(top, bottom) + 0.5) / grid - scene.y
-    level = np.full(region.shape, 0, dtype=np.int32)
-
-    def frame(degrees: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """Steps along both axes of a frame that is fixed to the object, in 1/64 steps."""
-        c, s = cosine(degrees) * scale * 64, sine(degrees) * scale * 64
-        flip = -1 if scene.facing == "left" else 1
-        return ((np.floor(x * c * flip).astype(np.int32)[None, :] + np.floor(y * s).astype(np.int32)[:, None]) >> 6,
-                (np.floor(-x * s * flip).astype(np.int32)[None, :] + np.floor(y * c).astype(np.int32)[:, None]) >> 6)
-
     flip = -1 if scene.facing == "left" else 1
-    if scene.texture != "plain":
-        # About five stripes over an object; the gradient goes once from one side to the other.
-        scale = TILE / 2 / scene.size if scene.texture == "gradient" else 176 / scene.size / scene.texture_scale
-        u, v = frame(scene.texture_angle + scene.rotation * flip, scale)
-        if scene.texture == "gradient":
-            u = u + TILE // 4
-        level += texture_tile(scene.texture)[((v & (TILE - 1)) << 7) | (u & (TILE - 1))]
-    half = scene.size / 2
-    across = np.clip(((x / (half * scene.stretch) + 1) / 2 * CARD).astype(np.int64), 0, CARD - 1)
-    down = np.clip(((y / half + 1) / 2 * CARD).astype(np.int64), 0, CARD - 1)
-    light = material_card(scene.material, scene.light)[down[:, None], across[None, :]]
+
+    def tile_points(degrees: int, scale: float, shift: int = 0) -> np.ndarray:
+        """Which point of a flattened tile lies where, in a frame that turns and flips with the object."""
+        degrees += scene.rotation * flip
+        c, s = cosine(degrees) * scale * 64, sine(degrees) * scale * 64
+        u = (np.floor(x * c * flip).astype(np.int32)[None, :] + np.floor(y * s).astype(np.int32)[:, None]) >> 6
+        v = (np.floor(-x * s * flip).astype(np.int32)[None, :] + np.floor(y * c).astype(np.int32)[:, None]) >> 6
+        return (v & (TILE - 1)) * TILE + ((u + shift) & (TILE - 1))
+
+    across = np.clip(((x / (scene.size / 2 * scene.stretch) + 1) / 2 * CARD).astype(np.int64), 0, CARD - 1)
+    down = np.clip(((y / (scene.size / 2) + 1) / 2 * CARD).astype(np.int64), 0, CARD - 1)
+    level = material_card(scene.material, scene.light)[down[:, None], across[None, :]]
     grain = material_grain(scene.material)
     if grain is not None:
-        u, v = frame(scene.rotation * flip + 20, 200 / scene.size)
-        light = np.clip(light + grain[((v & (TILE - 1)) << 7) | (u & (TILE - 1))], 0, 15)
-    level += light
-    np.add(region, level.astype(np.uint16), out=region, where=textured)
+        level = np.clip(level + grain[tile_points(20, 200 / scene.size)], 0, LIGHT_STEPS - 1)
+    if scene.texture == "gradient":
+        # Once from one side of the object to the other.
+        level = level + texture_tile("gradient")[tile_points(scene.texture_angle, TILE / 2 / scene.size, TILE // 4)]
+    elif scene.texture != "plain":
+        # About five stripes over an object.
+        scale = 176 / scene.size / scene.texture_scale
+        level = level + texture_tile(scene.texture)[tile_points(scene.texture_angle, scale)]
+    np.add(region, level.astype(np.uint16), out=region, where=_within(region, start, item.surface))
 
 
-def _draw(scene: Scene, size: int, labels: bool) -> tuple[np.ndarray, dict | None]:
-    """Picture (size, size, 3) uint8, and when wanted the label maps, boxes and visible shares."""
-    grid = size * FINE
-    behind = scenery(scene.scene, scene.layout)
-    main = _main_item(scene)
-    foot = scene.y + scene.size / 2
-    items = [(distractor.y + distractor.size / 2 if distractor.kind != "balloon" else -1.0, index + 2,
-              _distractor_item(scene, distractor)) for index, distractor in enumerate(scene.distractors)]
-    items.append((foot, 1, main))
-    items.sort(key=lambda entry: entry[:2])
-    if scene.words:
-        items.append((9.0, len(scene.distractors) + 2, _words_item(scene.words, scene.words_at)))
-
-    # One list of polygons and one table of entries for the whole scene.
-    points, owners, firsts = [behind.edges.points], [behind.edges.owner], [behind.first]
-    colours, codes = [behind.rgb], []
-    polygon, entry = behind.edges.count, len(behind.rgb)
-    polygon_ends, entry_starts = [polygon], [entry]
-    for _, instance, item in items:
-        points.append(item.points)
-        owners.append(item.owner + np.int32(polygon))
-        firsts.append(item.first + np.int32(entry))
-        colours.append(item.rgb)
-        codes.append((instance, item.codes))
-        polygon += len(item.first)
-        entry += len(item.rgb)
-        polygon_ends.append(polygon)
-        entry_starts.append(entry)
-    owner, row, column, length = _scan(np.concatenate(points, axis=1), np.concatenate(owners), grid)
-    value = np.concatenate(firsts)[owner]
-    cuts = np.searchsorted(owner, polygon_ends)
-    spans = slice(0, cuts[0])
-    if cuts[0]:
-        # The colour of scenery runs from the top of a layer to its bottom.
-        which = owner[spans]
-        steps = behind.steps[which]
-        share = ((row[spans] + 0.5) / grid - behind.top[which]) / behind.height[which]
-        value[spans] += np.clip((share * steps).astype(np.int32), 0, steps - 1)
-
-    fine = np.zeros((grid, grid), dtype=np.uint16)
-    flat = fine.ravel()
-    ends = np.cumsum(length)
-    place = np.arange(ends[-1]) + np.repeat(row * grid + column - (ends - length), length)
-    paint = np.repeat(value.astype(np.uint16), length)
-    borders = [0, *(int(ends[cut - 1]) if cut else 0 for cut in cuts)]
-    middle = fine[FINE // 2::FINE, FINE // 2::FINE]
-    whole_areas: dict[int, int] = {}
-    under = None
-    flat[place[:borders[1]]] = paint[:borders[1]]
-    for k, (_, instance, item) in enumerate(items):
-        if item is main and scene.material == "glass":
-            under = fine.copy()
-        flat[place[borders[k + 1]:borders[k + 2]]] = paint[borders[k + 1]:borders[k + 2]]
-        if item is main:
-            _draw_surface(fine, entry_starts[k], template(scene.object, scene.variant).surfaces, item, scene)
-        if labels:
-            own = (middle - np.uint16(entry_starts[k])) < np.uint16(len(item.rgb))
-            whole_areas[instance] = int(np.count_nonzero(own))
-
-    # Three 16-bit fields of one number hold red, green and blue, a fourth counts the fine points of background.
-    table = np.floor(np.concatenate(colours) + 0.5).astype(np.uint64)
+def _colour(scene: Scene, fine: np.ndarray, under: np.ndarray | None, behind: Scenery, items: Sequence[_Item],
+            starts: Sequence[int]) -> np.ndarray:
+    """The picture (size, size, 3), uint8, from the map of entries."""
+    # Three 16-bit fields of one number hold red, green and blue; a fourth counts the fine points of background.
+    table = np.floor(np.concatenate([behind.rgb, *(item.rgb for item in items)]) + 0.5).astype(np.uint64)
     packed = table[:, 0] | table[:, 1] << np.uint64(16) | table[:, 2] << np.uint64(32)
     packed[:len(behind.rgb)] |= np.uint64(1 << 48)
-    colour = packed[fine]
+    colour = packed.take(fine)
     if under is not None:
-        start = entry_starts[[item is main for _, _, item in items].index(True)]
-        glass = (fine - np.uint16(start)) < np.uint16(template(scene.object, scene.variant).surfaces * SURFACE_STEPS)
-        where = np.flatnonzero(glass.ravel())
+        item, start = next((item, start) for item, start in zip(items, starts, strict=True) if item.surface)
+        where = np.flatnonzero(_within(fine, start, item.surface))
         low = np.uint64(0x00FF00FF00FF)
         seen, own = packed[under.ravel()[where]] & low, colour.ravel()[where] & low
         colour.ravel()[where] = (seen * np.uint64(GLASS_SHARE) + own * np.uint64(16 - GLASS_SHARE)
                                  >> np.uint64(4)) & low
     total = colour[0::3] + colour[1::3] + colour[2::3]
     total = total[:, 0::3] + total[:, 1::3] + total[:, 2::3]
+    size = len(total)
     fields = total.view(np.uint16).reshape(size, size, 4)
-    picture = fields[:, :, :3] * (_light_gain(scene.light, size) * np.float32(scene.brightness))
-    for _, _, item in items:
+    picture = fields * (_light_gain(scene.light, size) * np.float32(scene.brightness))
+    for item in items:
         if item.shadow is not None:
             _draw_shadow(picture, fields[:, :, 3], item.shadow)
-    picture = (picture + np.float32(0.5)).astype(np.uint8)
+    return (picture + np.float32(0.5)).astype(np.uint8)[:, :, :3]
+
+
+def _draw(scene: Scene, size: int, labels: bool) -> tuple[np.ndarray, dict | None]:
+    """Picture (size, size, 3), uint8, and when wanted the label maps, boxes and visible shares."""
+    behind = scenery(scene.scene, scene.layout)
+    items = _items(scene)
+    spans = _spans(behind, items, size * FINE)
+    fine, under, areas = _paint(scene, items, spans, behind, size * FINE)
+    picture = _colour(scene, fine, under, behind, items, spans.starts)
+    middle = fine[FINE // 2::FINE, FINE // 2::FINE]
     if scene.mirrored:
-        picture = picture[:, ::-1]
-    if not labels:
-        return picture, None
-    return picture, _read_labels(scene, middle, behind.codes, codes, [item.name for _, _, item in items], whole_areas)
+        picture, middle = picture[:, ::-1], middle[:, ::-1]
+    return picture, _read_labels(scene, middle, behind, items, areas) if labels else None
 
 
 def _draw_shadow(picture: np.ndarray, background: np.ndarray, shadow: tuple[float, float, float, float]) -> None:
-    """Darken the background under an object, softly, in place."""
+    """Darken the background under an object, softly, in place. ``background`` counts its fine points in a pixel."""
     size = len(picture)
     x, y, rx, ry = (value * size for value in shadow)
     left, right = max(0, int(x - rx)), min(size, int(x + rx) + 2)
@@ -352,34 +389,26 @@ def _draw_shadow(picture: np.ndarray, background: np.ndarray, shadow: tuple[floa
     picture[top:bottom, left:right] *= keep.astype(np.float32)[:, :, None]
 
 
-def _read_labels(scene: Scene, middle: np.ndarray, behind: np.ndarray, codes: Sequence[tuple[int, np.ndarray]],
-                 names: Sequence[str], whole_areas: dict[int, int]) -> dict:
+def _read_labels(scene: Scene, middle: np.ndarray, behind: Scenery, items: Sequence[_Item], areas: Sequence[int]
+                 ) -> dict:
     """Label maps, boxes and visible shares from the entry at the middle of every pixel."""
-    table = np.zeros((len(_MAPS), len(behind) + sum(c.shape[1] for _, c in codes)), dtype=np.int16)
-    table[1:5, :len(behind)] = behind.T
-    start = len(behind)
-    for instance, entries in codes:
-        stop = start + entries.shape[1]
-        table[:, start:stop] = entries
-        table[5, start:stop] = instance
-        start = stop
-    if scene.mirrored:
-        middle = middle[:, ::-1]
-    maps = table[:, middle]
-    result = dict(zip(_MAPS, maps, strict=True))
-    result["scene"] = np.full(middle.shape, SCENES.index(scene.scene), dtype=np.int16)
-    count = len(codes)
-    boxes, visible = np.zeros((count, 4), dtype=np.int64), np.zeros(count, dtype=np.float32)
-    ordered = [""] * count
-    for (instance, _), name in zip(codes, names, strict=True):
-        own = result["instance"] == instance
+    background = np.zeros((len(_MAPS), len(behind.rgb)), dtype=np.int16)
+    background[1:5] = behind.codes.T
+    table = np.concatenate([background, *(item.codes for item in items)], axis=1)
+    table[5] = np.repeat([0, *(item.instance for item in items)], [len(behind.rgb), *(len(item.rgb) for item in items)])
+    found = dict(zip(_MAPS, table.take(middle, axis=1), strict=True))
+    found["scene"] = np.full(middle.shape, SCENES.index(scene.scene), dtype=np.int16)
+    boxes, visible = np.zeros((len(items), 4), dtype=np.int64), np.zeros(len(items), dtype=np.float32)
+    names = [""] * len(items)
+    for item, area in zip(items, areas, strict=True):
+        own = found["instance"] == item.instance
         rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
-        ordered[instance - 1] = name
+        names[item.instance - 1] = item.name
         if len(rows):
-            boxes[instance - 1] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-            visible[instance - 1] = np.count_nonzero(own) / whole_areas[instance]
-    result.update(boxes=boxes, visible=visible, names=tuple(ordered))
-    return result
+            boxes[item.instance - 1] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+            visible[item.instance - 1] = np.count_nonzero(own) / area
+    found.update(boxes=boxes, visible=visible, names=tuple(names))
+    return found
 
 
 def check_size(size: int) -> None:

@@ -6,6 +6,7 @@ paler), overlap and a horizon.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -199,8 +200,8 @@ def _snow(b: Backdrop) -> None:
               bottom_rgb=(184, 202, 224))
         drop = 0.3 * (0.64 - top)
         part = wide * 0.3
-        b.add("snow cap", (250, 252, 255), "white", [(x, top), (x + part, top + drop), (x + 0.5 * part, top + 0.75 * drop),
-              (x + 0.1 * part, top + 1.2 * drop), (x - 0.4 * part, top + 0.8 * drop), (x - part, top + drop)])
+        b.add("snow cap", (250, 252, 255), "white", [(x, top), (x + part, top + drop),
+              (x + 0.5 * part, top + 0.75 * drop), (x + 0.1 * part, top + 1.2 * drop), (x - 0.4 * part, top + 0.8 * drop), (x - part, top + drop)])
     b.add("snow", (222, 233, 245), "white", b.ridge(0.58, 0.03, 1), bottom_rgb=(206, 221, 238), span=(0.55, 0.72))
     for _ in range(b.whole(3, 8)):
         x, y, size = b.between(0.02, 0.98), b.between(0.58, 0.66), b.between(0.022, 0.036)
@@ -243,8 +244,8 @@ def _indoor(b: Backdrop) -> None:
     b.add("frame", (250, 248, 242), "white", box(x, 0.1, x + 0.3, 0.48))
     b.add("window", (150, 206, 240), "blue", box(x + 0.02, 0.12, x + 0.28, 0.46), bottom_rgb=(220, 240, 250),
           material="glass")
-    b.add("frame", (250, 248, 242), "white", box(x + 0.142, 0.12, x + 0.158, 0.46), box(x + 0.02, 0.27, x + 0.142, 0.286),
-          box(x + 0.158, 0.27, x + 0.28, 0.286))
+    b.add("frame", (250, 248, 242), "white", box(x + 0.142, 0.12, x + 0.158, 0.46),
+          box(x + 0.02, 0.27, x + 0.142, 0.286), box(x + 0.158, 0.27, x + 0.28, 0.286))
     x = x + 0.5 if x < 0.4 else x - 0.45
     y, wide, high = b.between(0.14, 0.22), b.between(0.15, 0.22), b.between(0.14, 0.2)
     b.add("picture", (150, 104, 66), "brown", box(x, y, x + wide, y + high), material="glossy")
@@ -281,21 +282,20 @@ def _sea(b: Backdrop) -> None:
     rows = 6
     for row in range(rows):
         depth = row / (rows - 1)
-        height = 0.575 + 0.36 * depth ** 1 * (0.55 + 0.45 * depth)
+        height = 0.575 + 0.36 * depth * (0.55 + 0.45 * depth)
         wave = 0.05 + 0.09 * depth
         crest = 0.006 + 0.016 * depth
         shift = b.between(0, wave)
         outline: Contour = []
         x = -shift
         while x < 1.02:
-            outline += arc(x + wave / 2, height, wave / 2, crest, 180, 0, 6) if False else \
-                [(x, height), (x + 0.25 * wave, height + 0.75 * crest), (x + 0.5 * wave, height + crest),
-                 (x + 0.75 * wave, height + 0.75 * crest)]
+            outline += [(x, height), (x + 0.25 * wave, height + 0.75 * crest), (x + 0.5 * wave, height + crest),
+                        (x + 0.75 * wave, height + 0.75 * crest)]
             x += wave
         outline.append((x, height))
         tone = tuple(int(a + (z - a) * depth) for a, z in zip((62, 152, 200), (16, 78, 134), strict=True))
-        b.add("foam", tuple(min(255, c + 58) for c in tone), "blue", [(px, py - 0.004 - 0.004 * depth) for px, py in outline]
-              + [(x, 1.0), (-shift, 1.0)])
+        pale = [(px, py - 0.004 - 0.004 * depth) for px, py in outline]
+        b.add("foam", tuple(min(255, c + 58) for c in tone), "blue", pale + [(x, 1.0), (-shift, 1.0)])
         b.add("sea", tone, "blue", outline + [(x, 1.0), (-shift, 1.0)], bottom_rgb=tuple(int(c * 0.9) for c in tone),
               texture="waves", span=(height, height + 0.12))
 
@@ -321,7 +321,8 @@ def _forest(b: Backdrop) -> None:
     for _ in range(b.whole(4, 10)):
         x, y = b.between(0, 1), b.between(0.76, 0.98)
         size = 0.006 + 0.012 * (y - 0.7) / 0.3
-        b.add("leaf", (206, 140, 66), "orange", [(x - size, y), (x, y - 0.5 * size), (x + size, y), (x, y + 0.5 * size)])
+        b.add("leaf", (206, 140, 66), "orange", [(x - size, y), (x, y - 0.5 * size), (x + size, y),
+                                                 (x, y + 0.5 * size)])
 
 
 _SCENERIES: dict[str, Callable[[Backdrop], None]] = {
@@ -332,9 +333,11 @@ _SCENERIES: dict[str, Callable[[Backdrop], None]] = {
 
 @dataclass(frozen=True, eq=False)
 class Scenery:
-    """A compiled scenery. Per polygon: ``first`` entry, gradient ``steps`` and where they run (``top``, ``height``,
-    fractions of the picture). Per entry of the colour table: ``rgb`` (0 to 255) and ``codes`` (part, texture, colour,
-    material)."""
+    """A compiled scenery; the first polygon spans the whole width of the picture.
+
+    Per polygon: ``first`` entry, gradient ``steps`` and where they run (``top``, ``height``, fractions of the
+    picture). Per entry of the colour table: ``rgb`` (0 to 255) and ``codes`` (part, texture, colour, material).
+    """
 
     edges: Edges
     first: np.ndarray
@@ -343,6 +346,11 @@ class Scenery:
     height: np.ndarray
     rgb: np.ndarray
     codes: np.ndarray
+
+    def full_rows(self, grid: int) -> int:
+        """How many rows of a raster the first polygon covers."""
+        bottom = float(self.edges.points[1, self.edges.owner == 0].max())
+        return min(grid, math.ceil(bottom * grid - 0.5))
 
 
 @lru_cache(maxsize=len(SCENES) * 256)
