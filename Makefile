@@ -49,7 +49,8 @@ lab: $(VENV)/.installed-lab
 	@lesson=$$(ls notebooks/$(LESSON)_*.ipynb 2>/dev/null | head -n 1); \
 	[ -n "$$lesson" ] || { echo "there is no lesson $(LESSON) in notebooks/"; exit 1; }; \
 	echo "make: opening $$lesson (stop with Ctrl-C)"; \
-	exec $(BIN)/jupyter lab $(ROOT_FLAG) "$$lesson"
+	exec $(BIN)/jupyter lab $(ROOT_FLAG) --log-level=WARN --ServerApp.root_dir=notebooks \
+		--LabApp.default_url="/lab/tree/$${lesson#notebooks/}"
 
 lint: $(VENV)/.installed-test
 	@$(BIN)/ruff check .
