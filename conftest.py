@@ -12,8 +12,7 @@ _folder = pytest.StashKey[tempfile.TemporaryDirectory]()
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_folder] = tempfile.TemporaryDirectory(prefix="vizcourse-test-")
     os.environ["VIZCOURSE_PROGRESS"] = str(Path(config.stash[_folder].name, "progress.json"))
-    # Figures of tests are never shown; kernels choose their own backend.
-    os.environ.setdefault("MPLBACKEND", "agg")
+    os.environ.pop("MPLBACKEND", None)  # kernels inherit it, and should show figures as they do for learners
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -212,6 +212,7 @@ def execute(notebook: dict, directory: Path, *, timeout: float = 300) -> dict:
     )
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"VIZCOURSE_PROGRESS": str(Path(folder, "progress.json"))}
+        environment.pop("MPLBACKEND", None)  # the kernel's own shows figures in the notebook
         try:
             client.execute(env=environment)
         except nbclient.exceptions.CellExecutionError as error:

@@ -117,6 +117,12 @@ def test_the_authors_progress_is_not_touched(tmp_path, monkeypatch):
     assert one["outputs"][0]["text"] == "False\n"
 
 
+def test_figures_are_shown_whatever_the_authors_backend(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    [one] = run("import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()", folder=tmp_path)
+    assert "image/png" in one["outputs"][0]["data"]
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
