@@ -27,6 +27,7 @@ def test_the_toys_are_right(toys):
         ("99.1", {"hints": ("one",)}, "at least 2 hints and has 1"),
         ("99.1", {"mistakes": ()}, "at least 3 known mistakes and has 0"),
         ("99.1", {"insight": " "}, "its insight is empty"),
+        ("99.1", {"reference": lambda image, size=2: nonesuch}, "stops in case 1: the name `nonesuch`"),  # noqa: F821
         ("99.1", {"reference": lambda image, size=2: None}, "the reference returns None"),
         ("99.1", {"reference": lambda image, size=2: image.zero_()}, "the reference changes its input image"),
         ("99.1", {"reference": lambda image, size=2: next(_COUNTER)}, "something else the second time"),

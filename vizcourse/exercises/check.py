@@ -30,7 +30,7 @@ from vizcourse.exercises.kinds import (
     WRONG as REFUSED,
 )
 from vizcourse.exercises.progress import in_memory
-from vizcourse.exercises.running import Returned, in_words, same_outcome
+from vizcourse.exercises.running import Raised, Returned, in_words, same_outcome
 
 _cell_numbers = itertools.count(1)
 
@@ -44,9 +44,8 @@ def check(lessons: Iterable[Any]) -> bool:
     for lesson in lessons:
         exercises = exercises_of(lesson)
         cells = blank_cells(lesson)
-        problems = {one.id: problems_of(one, cells) for one in exercises}
         for one in exercises:
-            own = list(problems[one.id])
+            own = problems_of(one, cells)
             if one.id in seen:
                 own.append(f"the id stands twice, here and in lesson {seen[one.id]}")
             seen[one.id] = lesson.number
@@ -67,7 +66,7 @@ def check(lessons: Iterable[Any]) -> bool:
 
 def report_line(one: Exercise, problems: list[str]) -> None:
     others = f", {len(one.unlisted)} other wrong solutions" if one.unlisted else ""
-    print(f"{WRONG if problems else RIGHT} {one.id} {one.title}: {len(one.mistakes)} mistakes{others}")
+    print(f"{WRONG if problems else RIGHT} {one.id} {one.title}: {len(one.mistakes)} mistakes{others}", flush=True)
     for problem in problems:
         print(f"    {WRONG} {problem}")
 
@@ -175,6 +174,9 @@ def _cases(one: CodeExercise) -> Iterator[str]:
     if not one.case_list and one.judge is None:
         yield "it has neither cases nor a judge: everything would be right"
     for index, outcome in enumerate(one.expected):
+        # A reference may refuse bad input, and then learners have to refuse it too; any other error is a fault.
+        if isinstance(outcome, Raised) and not isinstance(outcome.error, ValueError):
+            yield f"the reference stops in case {index + 1}: {in_words(outcome.error)}"
         if isinstance(outcome, Returned) and outcome.changed:
             yield f"the reference changes its input {', '.join(outcome.changed)} in case {index + 1}"
         if isinstance(outcome, Returned) and outcome.value is None:
