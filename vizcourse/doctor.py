@@ -173,7 +173,11 @@ def _progress() -> Iterator[Finding]:
     store.update(lambda data: None)
     messages = store.take_messages()
     for message in messages:
-        mend = "" if store.path else f"Make the folder writable, or set {VARIABLE} to a file that is."
+        mend = (
+            "Nothing needs doing: the old file is kept."
+            if store.path
+            else f"Make the folder writable, or set {VARIABLE} to a file that is."
+        )
         yield Finding(PROBLEM, "progress", message, mend)
     if not messages:
         yield Finding(OK, "progress", f"{where}{moved}: can be written")

@@ -58,9 +58,10 @@ def test_expected_nan_and_infinity_are_no_fault():
     assert difference(odd, torch.tensor([1.0, 0.0, float("inf")])) is not None
 
 
-ODD_VALUES = [torch.zeros(0, 3), np.zeros((2, 0)), torch.zeros(()), torch.tensor(1 + 2j), np.array(["a"]), 1, 2.5, True]
-ODD_VALUES += [np.array([None]), "text", [1, [2]], (torch.ones(2), 3), {"a": torch.ones(2)}, {1, 2}, None, ..., max, int]
-ODD_VALUES += [float("nan"), 10**400, object(), torch.ones(500), torch.full((500,), float("nan")), np.float32(2)]
+ODD_VALUES = [torch.zeros(0, 3), np.zeros((2, 0)), torch.zeros(()), torch.tensor(1 + 2j), np.array(["a"]), 1, 2.5]
+ODD_VALUES += [True, np.array([None])]
+ODD_VALUES += ["text", [1, [2]], (torch.ones(2), 3), {"a": torch.ones(2)}, {1, 2}, None, ..., max]
+ODD_VALUES += [int, float("nan"), 10**400, object(), torch.ones(500), torch.full((500,), float("nan")), np.float32(2)]
 ODD_VALUES += [torch.nn.Linear(2, 2), [1] * 99]
 
 
@@ -92,3 +93,8 @@ def test_modules_compare_by_layers_and_weights():
     assert difference(first, first) is None
     assert "In the weight weight" in difference(first, second)
     assert difference(first, torch.nn.Linear(2, 3)) == "The layers are not those expected."
+
+
+def test_a_single_value_reads_as_one():
+    sentence = difference(torch.tensor([[2.5]]), torch.tensor([[3.0]]))
+    assert sentence == "The shape is right, the value is not: expected 2.5, yours 3."

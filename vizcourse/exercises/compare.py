@@ -219,6 +219,11 @@ def _numeric_difference(expected: np.ndarray, actual: np.ndarray, rtol: float, a
     if expected.ndim == 0:
         return _pattern(expected, actual, rtol, atol) or "The value differs."
     where = tuple(int(i) for i in np.argwhere(~close)[0])
+    if expected.size == 1:
+        pattern = _pattern(expected, actual, rtol, atol)
+        return f"The shape is right, the value is not: expected {_pair(expected[where], actual[where])}." + (
+            f" {pattern}" if pattern else ""
+        )
     place = f"[{', '.join(map(str, where))}]"
     first = f"the first at {place}: expected {_pair(expected[where], actual[where])}"
     sentence = f"The shape is right; {int((~close).sum())} of {close.size} values differ, {first}."

@@ -92,7 +92,8 @@ class Table:
         )
         notes = "".join(f"<div>{_with_code(note)}</div>" for note in self.notes)
         return (
-            f'<div role="status"><table><caption style="text-align: left; color: inherit">'
+            '<div role="status"><table style="color: inherit; font: inherit">'
+            '<caption style="text-align: left; color: inherit">'
             f"<strong>{escape(self.title)}</strong></caption><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>{notes}</div>"
         )
