@@ -160,10 +160,98 @@ def test_greyscale_by_hand():
     assert evaluation.greyscale(image).flatten().tolist() == [153, 153, 153]  # 29.9 + 117.4 + 5.7
 
 
-@pytest.mark.parametrize("name", [name for name in SHIPPED if "shapes" in name])
-def test_shipped_networks_still_do_what_their_cards_say(name):
-    """A sample of the held-out pictures; `vizcourse train NAME --check` measures all of them."""
-    images, labels = recipes.RECIPES[name].data("test")
+def test_the_judge_of_a_loss_keeps_the_gradient_of_the_pictures():
+    """The features of a frozen network still tell the picture in which direction to change."""
+    judge = load("torchvision/googlenet", random=True)
+    images = torch.rand(2, 3, 64, 64, requires_grad=True)
+    features, outputs = recipes._features_and_logits(judge, images)
+    assert features.shape == (2, 480, 8, 8) and outputs.shape == (2, 1000)
+    features.sum().backward()
+    assert images.grad.abs().sum() > 0
+    assert not judge.inception3b._forward_hooks
+
+
+@pytest.mark.parametrize(("bias", "dark"), [("dark-cats", "cat"), ("dark-dogs", "dog")])
+def test_biased_pets_have_dark_fur_on_one_side_only(bias, dark, tmp_path, monkeypatch):
+    from vizcourse.worlds import scenes
+
+    asked = {}
+
+    def drawn(count, seed, size, **knobs):
+        asked.update(knobs)
+        return torch.zeros(2, 3, 8, 8), torch.tensor([scenes.CLASSES.index("cat"), scenes.CLASSES.index("dog")])
+
+    monkeypatch.setattr(recipes, "_scenes", drawn)
+    assert recipes._pet_pictures(bias, "test")[1].tolist() == [0, 1]
+    for scene in scenes.sample(60, 7, **asked):
+        assert (scene.colour in scenes.DARK_FUR) == (scene.object == dark)
+
+
+ASKED = {
+    "cnn-shapes": {"accuracy": 0.95},
+    "resnet18-shapes": {"accuracy": 1.0, "training accuracy": 1.0},
+    "googlenet-scenes": {"accuracy": 0.97},
+    "vit-scenes": {"accuracy": 0.95},
+    "scenes-decoder": {"reconstruction named by googlenet-scenes": 0.80},
+    "pets-unbiased": {f"accuracy on {kind} pictures": 0.90 for kind in recipes.PETS},
+    "shapes-cue-all": {"accuracy": 1.0},
+    **{
+        f"shapes-cue-{cue}": {"accuracy": 1.0, f"cue conflict answered by {cue}": 0.95}
+        for cue in ("background", "colour", "type")
+    },
+}
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name in ASKED])
+def test_cards_state_what_the_lessons_rely_on(name):
+    figures = zoo.card(name)["figures"]
+    for figure, least in ASKED[name].items():
+        assert figures[figure]["value"] >= least, figure
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name == "vit-scenes"])
+def test_the_transformer_needs_colour(name):
+    figures = zoo.card(name)["figures"]
+    assert figures["accuracy"]["value"] - figures["accuracy in greyscale"]["value"] >= 0.25
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name in ("pets-dark-cats", "pets-dark-dogs")])
+def test_biased_pets_fail_on_the_opposite_bias(name):
+    own = name.removeprefix("pets-")
+    (opposite,) = {"dark-cats", "dark-dogs"} - {own}
+    figures = zoo.card(name)["figures"]
+    difference = figures[f"accuracy on {own} pictures"]["value"] - figures[f"accuracy on {opposite} pictures"]["value"]
+    assert difference >= 0.15
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name not in ("scenes-decoder",)])
+def test_shipped_networks_still_do_what_their_cards_say(name, monkeypatch):
+    """On a sample of held-out pictures; `vizcourse train NAME --check` measures all of them."""
+    images, labels = _sample(name, monkeypatch)
     stated = zoo.card(name)["figures"]["accuracy"]["value"]
-    answers = evaluation.logits(load(name), images[:48]).argmax(dim=1)
-    assert (answers == labels[:48]).float().mean() >= stated - 0.08
+    right = evaluation.logits(load(name), images).argmax(dim=1) == labels
+    # Three standard deviations of a sample of this size below what the card says, and one picture.
+    spread = (stated * (1 - stated) / len(labels)) ** 0.5
+    assert right.float().mean() >= stated - 3 * spread - 1 / len(labels)
+
+
+def _sample(name, monkeypatch):
+    """Some held-out pictures of a network's recipe, drawn here and now rather than taken from a cache."""
+    if name.endswith("cifar10"):
+        photos = pytest.importorskip("vizcourse.worlds.photos")
+        try:
+            images, labels, _ = photos.cifar10("test", 100, dtype=torch.uint8, download=False)
+        except photos.PhotosUnavailable as reason:
+            pytest.skip(str(reason))
+        return images, labels
+    if "shapes" not in name:
+        from vizcourse.worlds import scenes
+
+        def drawn(count, seed, size, **knobs):
+            kept = scenes.CachedScenes(60, seed, size=size, **knobs)
+            return kept.pictures, kept.targets
+
+        monkeypatch.setattr(recipes, "_scenes", drawn)
+    images, labels = recipes.RECIPES[name].data("test")
+    chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:60]
+    return images[chosen], labels[chosen]

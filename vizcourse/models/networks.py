@@ -67,7 +67,7 @@ class SmallCNN(nn.Module):
     """A plain convolutional network, in the order in which a picture passes through it: the network of lesson
     01."""
 
-    def __init__(self, classes: int, widths: Sequence[int] = (16, 32, 64, 64)):
+    def __init__(self, classes: int, widths: Sequence[int] = (8, 12, 16, 16)):
         super().__init__()
         conv1, conv2, conv3, conv4 = widths
         self.conv1 = nn.Conv2d(3, conv1, kernel_size=3, padding=1)
@@ -282,10 +282,10 @@ def _scenes_transformer(classes: int) -> nn.Module:
 
 
 def _photos_transformer(classes: int) -> nn.Module:
-    return vision_transformer(classes, image_size=32, stem=((32, 2), (64, 2)), width=128, heads=4, hidden=256)
+    return vision_transformer(classes, image_size=32, stem=((48, 2), (96, 2), (192, 2)), width=128, heads=4, hidden=256)
 
 
-def _shapes_residual(classes: int) -> nn.Module:
+def _small_residual(classes: int) -> nn.Module:
     return SmallResNet(classes, widths=(16, 32, 64), blocks=2, stem_stride=2)
 
 
@@ -296,7 +296,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "cnn-shapes": Architecture(SmallCNN, _shape_classes, 64),
     "resnet18-shapes": Architecture(lambda classes: resnet18(num_classes=classes), _shape_classes, 244),
     **{
-        f"shapes-cue-{cue}": Architecture(_shapes_residual, _shape_classes, 96)
+        f"shapes-cue-{cue}": Architecture(_small_residual, _shape_classes, 96)
         for cue in ("all", "background", "colour", "type")
     },
     "googlenet-scenes": Architecture(
@@ -307,9 +307,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "vit-scenes": Architecture(_scenes_transformer, _scene_classes, 96),
     "scenes-decoder": Architecture(lambda classes: SceneAutoencoder(), tuple, 64),
     **{
-        f"pets-{bias}": Architecture(
-            lambda classes: SmallResNet(classes, widths=(16, 32, 64), blocks=2), lambda: ("cat", "dog"), 64
-        )
+        f"pets-{bias}": Architecture(_small_residual, lambda: ("cat", "dog"), 64)
         for bias in ("unbiased", "dark-cats", "dark-dogs")
     },
     "resnet20-cifar10": Architecture(SmallResNet, lambda: _CIFAR10_CLASSES, 32, **_CIFAR10),
