@@ -60,8 +60,8 @@ def test_the_toys_are_right(toys):
         ("99.3", {"mistakes": ()}, 'the wrong option "a" has no mistake'),
         ("99.4", {"setup_source": ""}, "the solved cell breaks: NameError"),
         ("99.6", {"judge": lambda function: None}, "'downwards' is not refused"),
-        ("99.6", {"judge": lambda function: "No."}, "the reference is not accepted: No."),
-        ("99.6", {"judge": lambda function: 1 / 0}, "the reference is not accepted"),
+        ("99.6", {"judge": lambda function: "No."}, "the solved cell does not give ✓ but: ✗ 99.6 No."),
+        ("99.6", {"judge": lambda function: 1 / 0}, "the solved cell does not give ✓"),
     ],
 )
 def test_each_fault_is_found(toys, identifier, changes, problem):

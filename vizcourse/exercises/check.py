@@ -177,6 +177,7 @@ def _cases(one: CodeExercise) -> Iterator[str]:
         # A reference may refuse bad input, and then learners have to refuse it too; any other error is a fault.
         if isinstance(outcome, Raised) and not isinstance(outcome.error, ValueError):
             yield f"the reference stops in case {index + 1}: {in_words(outcome.error)}"
+            return  # one sentence is enough: the other cases mostly stop in the same way
         if isinstance(outcome, Returned) and outcome.changed:
             yield f"the reference changes its input {', '.join(outcome.changed)} in case {index + 1}"
         if isinstance(outcome, Returned) and outcome.value is None:
@@ -200,9 +201,12 @@ def _has_objects(values: tuple) -> bool:
 
 
 def _right_submission(one: Exercise) -> tuple[Any] | None:
-    """What a right learner hands in, in a tuple; None where only the solved cell can make it (a widget)."""
+    """What a right learner hands in, in a tuple; None where it is left to the solved cell.
+
+    Only that can move a widget, and a judge may train a network for a minute: once is enough.
+    """
     if isinstance(one, CodeExercise):
-        return (one.reference,)
+        return None if one.judge else (one.reference,)
     if isinstance(one, ChoiceExercise):
         return (one.correct,)
     return (one.right_value,) if isinstance(one, AnswerExercise) and one.reference is not None else None
