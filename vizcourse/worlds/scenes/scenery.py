@@ -200,8 +200,9 @@ def _snow(b: Backdrop) -> None:
               bottom_rgb=(184, 202, 224))
         drop = 0.3 * (0.64 - top)
         part = wide * 0.3
-        b.add("snow cap", (250, 252, 255), "white", [(x, top), (x + part, top + drop),
-              (x + 0.5 * part, top + 0.75 * drop), (x + 0.1 * part, top + 1.2 * drop), (x - 0.4 * part, top + 0.8 * drop), (x - part, top + drop)])
+        b.add("snow cap", (250, 252, 255), "white",
+              [(x, top), (x + part, top + drop), (x + 0.5 * part, top + 0.75 * drop),
+               (x + 0.1 * part, top + 1.2 * drop), (x - 0.4 * part, top + 0.8 * drop), (x - part, top + drop)])
     b.add("snow", (222, 233, 245), "white", b.ridge(0.58, 0.03, 1), bottom_rgb=(206, 221, 238), span=(0.55, 0.72))
     for _ in range(b.whole(3, 8)):
         x, y, size = b.between(0.02, 0.98), b.between(0.58, 0.66), b.between(0.022, 0.036)
