@@ -288,7 +288,7 @@ def _is_library(filename: str) -> bool:
     if filename.startswith("<frozen"):
         return True
     path = Path(filename)
-    # IPython's "<ipython-input-…>" and "/tmp/ipykernel_…" are the learner's.
+    # Cells stand under names of their own ("<ipython-input-…>", or a file in the temporary folder): not in these.
     roots = [Path(__file__).resolve().parents[1], Path(torch.__file__).resolve().parent]
     roots += [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
     if not path.is_absolute():
