@@ -567,6 +567,7 @@ def test_a_data_set_draws_on_the_fly():
     labelled = scenes.Scenes(5, 3, size=64, labels=True, transform=lambda image: image * 0)
     picture, _, labels = labelled[0]
     assert not picture.any() and labels.mask.any()
+    assert len(next(iter(torch.utils.data.DataLoader(labelled, batch_size=2, collate_fn=list)))) == 2
     batches = list(torch.utils.data.DataLoader(dataset, batch_size=2))
     assert batches[0][0].shape == (2, 3, 64, 64) and batches[0][1].dtype == torch.int64
     for n in (0, 2.5):

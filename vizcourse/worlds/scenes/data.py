@@ -23,6 +23,7 @@ class Scenes(Dataset):
 
     n, seed, bias, fixed: as for ``sample``. size: pixels. labels: give ``(picture, class index, Labels)`` instead.
     transform: applied to the picture, a float tensor (3, size, size) in [0, 1]. ``dataset.scene(i)`` is the scene.
+    A data loader does not know how to stack Labels: with labels, give it ``collate_fn=list``.
     """
 
     def __init__(self, n: int, seed: int, *, size: int = 96, labels: bool = False,

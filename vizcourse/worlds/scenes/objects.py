@@ -633,4 +633,4 @@ def paint_colours(colour: str, shade: int, accent: str, form: str, material: str
     for rgb, name, made_of in FIXED_PAINTS.values():
         rows.append(rgb)
         codes.append((code(name), MATERIALS.index(made_of)))
-    return np.array(rows, dtype=np.float64), np.array(codes, dtype=np.uint8)
+    return np.array(rows, dtype=np.uint8), np.array(codes, dtype=np.uint8)

@@ -105,16 +105,14 @@ def _entry_codes(drawing: Template, name: str, paint_codes: np.ndarray, texture:
     return codes
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=256)
 def _object_colours(name: str, variant: int, colour: str, shade: int, accent: str, material: str, texture: str
                     ) -> tuple[np.ndarray, np.ndarray]:
     """Entry colours and codes of a main object."""
     drawing = template(name, variant)
     rgb, paint_codes = paint_colours(colour, shade, accent, FORM[name], material)
     colours = rgb[drawing.paint]
-    if drawing.surfaces:
-        colours[:drawing.surfaces * SURFACE_STEPS] = np.tile(surface_colours(rgb[0]).reshape(-1, 3),
-                                                             (drawing.surfaces, 1))
+    colours[:drawing.surfaces * SURFACE_STEPS] = np.tile(surface_colours(rgb[0]), (drawing.surfaces, 1))
     return colours, _entry_codes(drawing, name, paint_codes, TEXTURES.index(texture))
 
 
@@ -338,7 +336,7 @@ def _colour(scene: Scene, fine: np.ndarray, under: np.ndarray | None, behind: Sc
             starts: Sequence[int]) -> np.ndarray:
     """The picture (size, size, 3), uint8, from the map of entries."""
     # Three 16-bit fields of one number hold red, green and blue; a fourth counts the fine points of background.
-    table = np.floor(np.concatenate([behind.rgb, *(item.rgb for item in items)]) + 0.5).astype(np.uint64)
+    table = np.concatenate([behind.rgb, *(item.rgb for item in items)]).astype(np.uint64)
     packed = table[:, 0] | table[:, 1] << np.uint64(16) | table[:, 2] << np.uint64(32)
     packed[:len(behind.rgb)] |= np.uint64(1 << 48)
     colour = packed.take(fine)

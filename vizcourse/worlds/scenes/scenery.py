@@ -6,6 +6,7 @@ paler), overlap and a horizon.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import numpy as np
 
 from .colours import code
 from .geometry import Contour, Edges, arc, box, compile_edges, cosine, ellipse, sine
-from .vocabulary import MATERIALS, PARTS, SCENES, TEXTURES
+from .vocabulary import LAYOUTS, MATERIALS, PARTS, SCENES, TEXTURES
 
 RGB = tuple[int, int, int]
 
@@ -354,7 +355,7 @@ class Scenery:
         return min(grid, math.ceil(bottom * grid - 0.5))
 
 
-@lru_cache(maxsize=len(SCENES) * 256)
+@lru_cache(maxsize=len(SCENES) * LAYOUTS)
 def scenery(name: str, layout: int) -> Scenery:
     """The compiled scenery of a scene in one of its layouts."""
     backdrop = Backdrop(np.random.Generator(np.random.PCG64([SCENES.index(name), layout])))
@@ -368,8 +369,10 @@ def scenery(name: str, layout: int) -> Scenery:
         height.append(span[1] - span[0])
         for i in range(count):
             share = i / (count - 1) if count > 1 else 0.0
-            rgb.append([a + (z - a) * share for a, z in zip(top_rgb, bottom_rgb, strict=True)])
+            rgb.append([int(a + (z - a) * share + 0.5) for a, z in zip(top_rgb, bottom_rgb, strict=True)])
             codes.append((PARTS.index(part), TEXTURES.index(texture), code(colour), MATERIALS.index(material)))
     edges = compile_edges([layer[-1] for layer in backdrop.layers])
+    # All 2,048 sceneries are kept once drawn, 40 MB together: hence the small number formats.
+    edges = dataclasses.replace(edges, points=edges.points.astype(np.float32), owner=edges.owner.astype(np.int16))
     return Scenery(edges, np.array(first, dtype=np.int32), np.array(steps, dtype=np.int32), np.array(top),
-                   np.array(height), np.array(rgb), np.array(codes, dtype=np.uint8))
+                   np.array(height), np.array(rgb, dtype=np.uint8), np.array(codes, dtype=np.uint8))

@@ -122,12 +122,12 @@ def material_grain(name: str) -> np.ndarray | None:
 
 
 def surface_colours(rgb: np.ndarray) -> np.ndarray:
-    """All mixtures of a colour (3,): (TEXTURE_STEPS, LIGHT_STEPS, 3), 0 to 255.
+    """All mixtures of a colour (3,): (TEXTURE_STEPS * LIGHT_STEPS, 3), 0 to 255, the light steps running faster.
 
     The second tone is paler for a dark colour and darker for a light one; both depend on the luma alone, so colours
     of one luma keep one luma through every step.
     """
-    red, green, blue = rgb
+    red, green, blue = rgb = rgb.astype(np.float64)
     dark = (299 * red + 587 * green + 114 * blue) / 1000 < 136
     second = rgb + (255 - rgb) * 0.5 if dark else rgb * 0.66
     share = (np.arange(TEXTURE_STEPS) / (TEXTURE_STEPS - 1))[:, None, None]
@@ -135,4 +135,4 @@ def surface_colours(rgb: np.ndarray) -> np.ndarray:
     step = np.arange(LIGHT_STEPS)[None, :, None]
     shaded = tones * (1 - 0.055 * np.maximum(NEUTRAL - step, 0))
     white = 0.105 * np.maximum(step - NEUTRAL, 0)
-    return shaded + (255 - shaded) * white
+    return np.floor(shaded + (255 - shaded) * white + 0.5).astype(np.uint8).reshape(-1, 3)
