@@ -181,7 +181,9 @@ def exercise_cells(cells: Iterable[dict]) -> list[dict]:
 # --- Execution ------------------------------------------------------------------------------------
 
 
-def execute(notebook: dict, directory: Path, *, timeout: float = 300) -> dict:
+def execute(
+    notebook: dict, directory: Path, *, timeout: float = 600, say: Callable[[str], None] = lambda line: None
+) -> dict:
     """Run a notebook from top to bottom in a fresh kernel of this environment, and tidy its outputs.
 
     Progress goes to a temporary file, so that the author's own answers change nothing.
@@ -190,6 +192,7 @@ def execute(notebook: dict, directory: Path, *, timeout: float = 300) -> dict:
         notebook: as ``assemble`` returns it.
         directory: working directory of the kernel.
         timeout: seconds that one cell may take.
+        say: told of each cell that takes more than five seconds.
 
     Raises:
         BuildError: a cell raised, ran too long, printed a warning, or showed a path of this machine.
@@ -210,6 +213,17 @@ def execute(notebook: dict, directory: Path, *, timeout: float = 300) -> dict:
         extra_arguments=["--IPKernelApp.log_level=40"],
         resources={"metadata": {"path": str(directory)}},
     )
+    started: dict[int, float] = {}
+
+    def begin(cell: dict, cell_index: int) -> None:
+        started[cell_index] = time.perf_counter()
+
+    def finish(cell: dict, cell_index: int, **reply: object) -> None:
+        seconds = time.perf_counter() - started[cell_index]
+        if seconds > 5:
+            say(f"  cell {cell_index} took {seconds:.0f} s: {cell['source'].strip().splitlines()[0]}")
+
+    client.on_cell_execute, client.on_cell_executed = begin, finish
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"VIZCOURSE_PROGRESS": str(Path(folder, "progress.json"))}
         environment.pop("MPLBACKEND", None)  # the kernel's own shows figures in the notebook
@@ -366,7 +380,7 @@ def build(
             continue
         started = time.perf_counter()
         try:
-            notebook = execute(notebook, path.parent)
+            notebook = execute(notebook, path.parent, say=say)
             write(notebook, path)
         except BuildError as error:
             raise BuildError(f"{path.name}: {error}") from error
