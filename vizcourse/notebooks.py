@@ -49,6 +49,7 @@ _MACHINE = re.compile(
     r"|\b[A-Z]:\\+Users\\+\S+|\bat 0x[0-9a-fA-F]{6,}"
 )
 _PROGRESS_BAR = re.compile(r"^.*\d+%\|.*$", re.MULTILINE)
+_CLONE = re.compile(r"git clone \S+ vizcourse")
 _README_TABLE = re.compile(r"(<!-- lessons[^>]*-->\n).*?(<!-- /lessons -->)", re.DOTALL)
 
 
@@ -393,12 +394,16 @@ def build(
         after = stamp_readme(before)
         if after != before:
             readme.write_text(after, encoding="utf-8")
-            say("README.md: table of lessons renewed")
+            say("README.md: address and table of lessons renewed")
     return written
 
 
 def stamp_readme(text: str) -> str:
-    """The README with a current table of lessons between ``<!-- lessons -->`` and ``<!-- /lessons -->``."""
+    """The README with the address in its ``git clone`` line, and a current table of lessons.
+
+    The table stands between ``<!-- lessons -->`` and ``<!-- /lessons -->``.
+    """
+    text = _CLONE.sub(f"git clone {repository()} vizcourse", text)
     rows = ["| Lesson | You will be able to | Time | Difficulty | |", "|---|---|---|---|---|"]
     for entry in LESSONS:
         colab = links(entry.stem, repository())["colab"]

@@ -198,7 +198,7 @@ def test_only_what_changed_is_built(tmp_path, monkeypatch):
     source.parent.mkdir(parents=True)
     source.write_text(HEAD + cell("1 + 1"))
     (tmp_path / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{REPOSITORY}"\n')
-    (tmp_path / "README.md").write_text("before\n<!-- lessons -->\nold\n<!-- /lessons -->\nafter\n")
+    (tmp_path / "README.md").write_text("git clone HERE vizcourse\n<!-- lessons -->\nold\n<!-- /lessons -->\nafter\n")
     monkeypatch.setattr(notebooks, "ROOT", tmp_path)
     monkeypatch.setattr(notebooks, "LESSONS", (toy,))
     monkeypatch.setattr(notebooks, "SETUP", "# lesson {number} of {repository}")
@@ -209,7 +209,7 @@ def test_only_what_changed_is_built(tmp_path, monkeypatch):
     assert said[-1] == "09_toy.ipynb: unchanged"
     readme = (tmp_path / "README.md").read_text()
     assert "[09 Toy](notebooks/09_toy.ipynb)" in readme and "old" not in readme
-    assert readme.startswith("before\n") and readme.endswith("after\n")
+    assert readme.startswith(f"git clone {REPOSITORY} vizcourse\n") and readme.endswith("after\n")
 
     assert len(notebooks.build(force=True, say=said.append)) == 1
     source.write_text(HEAD + cell("1 + 2"))
