@@ -43,8 +43,14 @@ def resnet():
 def traces(model):
     """Everything on a model that a forgotten hook, stub or mode would change."""
     return [
-        (name, len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks),
-         "forward" in module.__dict__, module.training)
+        (
+            name,
+            len(module._forward_hooks),
+            len(module._forward_pre_hooks),
+            len(module._backward_hooks),
+            "forward" in module.__dict__,
+            module.training,
+        )
         for name, module in model.named_modules()
     ]
 
@@ -80,7 +86,7 @@ def test_capture_changes_nothing_in_the_output_and_reaches_gradients(shared):
     with capture(shared, ["first"]) as acts:
         output = shared(x)
     assert torch.equal(output, shared(x))
-    gradient, = torch.autograd.grad(output.sum(), acts["first"])
+    (gradient,) = torch.autograd.grad(output.sum(), acts["first"])
     assert gradient.abs().sum() > 0
 
 
@@ -175,7 +181,7 @@ def test_replay_through_attention_and_gradients(shared):
     activation = tail.activation.clone().requires_grad_()
     answer = tail(activation)
     torch.testing.assert_close(answer, shared(x))
-    gradient, = torch.autograd.grad(answer.sum(), activation)
+    (gradient,) = torch.autograd.grad(answer.sum(), activation)
     torch.testing.assert_close(gradient, shared.head.weight.sum(0).expand_as(gradient))
 
 
@@ -183,7 +189,10 @@ def test_vision_transformer_and_googlenet_replay():
     torch.manual_seed(0)
     vit = torchvision.models.VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=4).eval()
     googlenet = torchvision.models.googlenet(num_classes=4, aux_logits=False, init_weights=False).eval()
-    for model, layer, size in [(vit, "encoder.layers.encoder_layer_1.mlp", 32), (googlenet, "inception4b.branch2.0", 64)]:
+    for model, layer, size in [
+        (vit, "encoder.layers.encoder_layer_1.mlp", 32),
+        (googlenet, "inception4b.branch2.0", 64),
+    ]:
         images = torch.randn(2, 3, size, size)
         tail = replay(model, layer, images)
         with torch.no_grad():

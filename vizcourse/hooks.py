@@ -137,8 +137,9 @@ def capture(model: nn.Module, layers: Sequence[Wanted] | Wanted, *, stop: bool =
         ...     model(images)
         >>> acts["layer3"].shape  # (batch, channel, height, width)
     """
-    if isinstance(layers, str | nn.Module) or (isinstance(layers, tuple) and len(layers) == 2
-                                               and isinstance(layers[1], int)):
+    if isinstance(layers, str | nn.Module) or (
+        isinstance(layers, tuple) and len(layers) == 2 and isinstance(layers[1], int)
+    ):
         layers = [layers]
     if not layers:
         raise ValueError("capture needs at least one layer: pass a name such as 'layer3', or a list of names.")

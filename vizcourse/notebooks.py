@@ -45,11 +45,13 @@ vizcourse.setup("{number}")"""
 _EXERCISE = re.compile(r"""^@?(?:\w+ *= *)?(?:attempt|answer|choose)\(\s*["'](\d+\.\d+)["']""", re.MULTILINE)
 # What must not be in a shipped output: folders of the author's machine, memory addresses.
 _MACHINE = re.compile(
-    r"(?<![\w.:/])/(?:home|root|tmp|work|Users|usr|opt|var|private|mnt)/\w[^\s'\"]*"
+    r"(?<![\w.:/])/(?:home|root|tmp|work|Users|usr|opt|var|private|mnt)/[\w.][^\s'\"]*"
     r"|\b[A-Z]:\\+Users\\+\S+|\bat 0x[0-9a-fA-F]{6,}"
 )
 _PROGRESS_BAR = re.compile(r"^.*\d+%\|.*$", re.MULTILINE)
 _CLONE = re.compile(r"git clone \S+ vizcourse")
+# torch.hub says where it downloads to; that is news for the one who waits for it.
+_DOWNLOADING = re.compile(r"^Downloading: .*\n?", re.MULTILINE)
 _README_TABLE = re.compile(r"(<!-- lessons[^>]*-->\n).*?(<!-- /lessons -->)", re.DOTALL)
 
 
@@ -257,6 +259,7 @@ def tidy(cell: dict, number: int) -> dict:
         if output["output_type"] == "stream":
             # A carriage return starts the line again, as on a terminal.
             text = re.sub(r"[^\n]*\r(?!\n)", "", output["text"])
+            text = _DOWNLOADING.sub("", text)
             if output["name"] == "stderr":
                 text = _PROGRESS_BAR.sub("", text)
                 if text.strip():

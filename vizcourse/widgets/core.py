@@ -54,8 +54,9 @@ class Explorer:
         self._drawn: dict[str, Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._held = False
-        self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(width=f"{self.width}px",
-                                                                              max_width="100%"))
+        self.picture = ipywidgets.Image(
+            format="png", layout=ipywidgets.Layout(width=f"{self.width}px", max_width="100%")
+        )
         self.text = ipywidgets.HTML()
         self.message = ipywidgets.HTML()
         self.controls = self.make_controls()
@@ -182,7 +183,9 @@ class Explorer:
         bundle: dict[str, Any] = {
             "text/plain": f"[{self.title}] {getattr(self, '_description', '')}".strip(),
             "application/vnd.jupyter.widget-view+json": {
-                "version_major": 2, "version_minor": 0, "model_id": self.root.model_id,
+                "version_major": 2,
+                "version_minor": 0,
+                "model_id": self.root.model_id,
             },
         }
         if self.picture.value:
@@ -204,8 +207,9 @@ class Explorer:
 
 def row(*controls: ipywidgets.Widget) -> ipywidgets.Box:
     """Controls side by side, wrapping to the next line on a narrow screen."""
-    return ipywidgets.Box(list(controls), layout=ipywidgets.Layout(display="flex", flex_flow="row wrap",
-                                                                   align_items="center"))
+    return ipywidgets.Box(
+        list(controls), layout=ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items="center")
+    )
 
 
 def png(image: Image.Image) -> bytes:

@@ -1,0 +1,210 @@
+"""The course's figures: one look for lessons and widgets.
+
+Figures are made without pyplot's global state and returned as a :class:`Shown`, which a notebook displays as a PNG, with
+a sentence for those who cannot see it. Colour maps are perceptually uniform, and colour never carries the meaning alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import CenteredNorm
+from matplotlib.figure import Figure
+from torch import Tensor
+
+#: Okabe and Ito's palette, told apart by readers of every colour vision.
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
+#: Positive and negative values around zero, and magnitudes.
+DIVERGING, SEQUENTIAL = "coolwarm", "viridis"
+
+
+class Shown:
+    """A finished figure: a PNG of a stated width, and the sentence that says what it shows."""
+
+    def __init__(self, png: bytes, description: str, width: int) -> None:
+        self.png, self.description, self.width = png, description, width
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        data = {"image/png": base64.b64encode(self.png).decode("ascii"), "text/plain": f"[{self.description}]"}
+        return data, {"image/png": {"width": self.width, "alt": self.description}}
+
+
+def new(
+    width: float = 9,
+    height: float = 3,
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    margins: dict[str, float] | None = None,
+    **options: Any,
+) -> tuple[Figure, Any]:
+    """A figure of ``width`` × ``height`` inches, and its axes (an array unless there is one).
+
+    Args:
+        width, height: inches.
+        rows, columns: of axes.
+        margins: fixed margins for ``Figure.subplots_adjust``. Widgets give them, because finding good ones afresh (the
+            default) takes longer than the drawing itself.
+        options: for ``Figure.subplots``.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained" if margins is None else None)
+    axes = figure.subplots(rows, columns, **options)
+    if margins is not None:
+        figure.subplots_adjust(**margins)
+    for each in np.ravel(axes):
+        each.spines[["top", "right"]].set_visible(False)
+        each.title.set_size(10)
+    return figure, axes
+
+
+def png(figure: Figure, dpi: int = 110) -> bytes:
+    """PNG bytes of a figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", pil_kwargs={"compress_level": 3})
+    return buffer.getvalue()
+
+
+def shown(figure: Figure, description: str) -> Shown:
+    """The figure as a notebook displays it, drawn densely enough for sharp screens."""
+    return Shown(png(figure, dpi=140), description, width=round(figure.get_figwidth() * 84))
+
+
+def pixels(image: Tensor) -> np.ndarray:
+    """A picture ``(3, height, width)`` or ``(1, …)`` in [0, 1] as matplotlib wants it: ``(height, width, 3)``."""
+    image = image.detach().float().cpu().clamp(0, 1)
+    return image.expand(3, -1, -1).permute(1, 2, 0).numpy()
+
+
+def picture(axes: Axes, image: Tensor | np.ndarray, title: str = "", **options: Any) -> Any:
+    """Draw a picture ``(3, H, W)``, or a map ``(H, W)`` with a colour map, without ticks. Returns matplotlib's image."""
+    if isinstance(image, Tensor):
+        image = pixels(image) if image.ndim == 3 else image.detach().float().cpu().numpy()
+    options.setdefault("interpolation", "nearest")
+    drawn = axes.imshow(image, **options)
+    axes.set_title(title, fontsize=10)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    return drawn
+
+
+def signed(axes: Axes, values: Tensor, title: str = "", *, bar: bool = True, numbers: bool = False) -> Any:
+    """Draw a map whose sign matters: zero is white, and both directions share one scale."""
+    values = values + 0.0  # so that no "-0" is written
+    drawn = picture(
+        axes, values, title, cmap=DIVERGING, norm=CenteredNorm(halfrange=max(float(values.abs().max()), 1e-6))
+    )
+    if bar:
+        axes.figure.colorbar(drawn, ax=axes, shrink=0.75)
+    if numbers:
+        for (row, column), value in np.ndenumerate(values.detach().cpu().numpy()):
+            shade = "white" if abs(value) > 0.7 * float(values.abs().max()) else "black"
+            axes.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=9, color=shade)
+    return drawn
+
+
+def images(
+    pictures: Sequence[Tensor],
+    titles: Sequence[str] | None = None,
+    *,
+    columns: int = 6,
+    size: float = 1.5,
+    description: str = "",
+) -> Shown:
+    """Several pictures ``(3, H, W)`` or maps ``(H, W)`` in rows."""
+    titles = titles if titles is not None else [""] * len(pictures)
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure, axes = new(columns * size, rows * (size + (0.25 if any(titles) else 0)), rows, columns, squeeze=False)
+    for each in axes.flat:
+        each.axis("off")
+    for each, image, title in zip(axes.flat, pictures, titles, strict=False):
+        picture(each, image, title)
+        each.title.set_size(9)
+    return shown(figure, description or ", ".join(title for title in titles if title) or f"{len(pictures)} pictures")
+
+
+def mosaic(maps: Tensor, columns: int | None = None, gap: int = 1) -> np.ndarray:
+    """Feature maps ``(channels, height, width)`` side by side in one array, NaN between them.
+
+    Each map keeps its own values; the gap is drawn as background.
+    """
+    count, height, width = maps.shape
+    columns = columns or int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan, dtype=np.float32)
+    for number, values in enumerate(maps.detach().float().cpu().numpy()):
+        row, column = divmod(number, columns)
+        top, left = row * (height + gap), column * (width + gap)
+        sheet[top : top + height, left : left + width] = values
+    return sheet
+
+
+def feature_maps(
+    axes: Axes, maps: Tensor, title: str = "", *, columns: int | None = None, chosen: Sequence[int] = ()
+) -> None:
+    """All channels of an activation ``(channels, height, width)`` on one scale, the ``chosen`` ones framed."""
+    columns = columns or int(np.ceil(np.sqrt(len(maps))))
+    height, width = maps.shape[1:]
+    gap = max(1, height // 8)
+    picture(axes, mosaic(maps, columns, gap), title, cmap=SEQUENTIAL)
+    for channel in chosen:
+        row, column = divmod(channel, columns)
+        axes.add_patch(_frame(column * (width + gap) - 0.5, row * (height + gap) - 0.5, width, height))
+
+
+def _frame(left: float, top: float, width: float, height: float, color: str = RED) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((left, top), width, height, fill=False, edgecolor=color, linewidth=2, clip_on=False)
+
+
+def box(axes: Axes, left: float, top: float, width: float, height: float, color: str = RED) -> None:
+    """Frame a rectangle of a picture, in pixel coordinates."""
+    axes.add_patch(_frame(left - 0.5, top - 0.5, width, height, color))
+
+
+def probabilities(
+    axes: Axes,
+    names: Sequence[str],
+    before: Tensor,
+    after: Tensor | None = None,
+    labels: tuple[str, str] = ("before", "after"),
+) -> None:
+    """Class probabilities as bars with their values; with ``after``, two bars a class, the second one hatched."""
+    places = np.arange(len(names))
+    height = 0.7 if after is None else 0.36
+    for values, offset, color, hatch, label in [
+        (before, 0, BLUE, None, labels[0]),
+        (after, height, ORANGE, "///", labels[1]),
+    ]:
+        if values is None:
+            continue
+        bars = axes.barh(
+            places + offset,
+            values.detach().cpu().numpy(),
+            height,
+            color=color,
+            hatch=hatch,
+            edgecolor="white",
+            label=label,
+        )
+        axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
+    axes.set_yticks(places + (0 if after is None else height / 2), names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.18)
+    axes.set_xticks([0, 0.5, 1])
+    axes.set_xlabel("probability")
+    if after is not None:
+        axes.legend(fontsize=8, frameon=False, loc="lower right")
+
+
+def as_tensor(values: Any) -> Tensor:
+    """Numbers as a float tensor, for the functions above."""
+    return torch.as_tensor(np.asarray(values), dtype=torch.float32)
