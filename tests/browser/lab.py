@@ -155,7 +155,9 @@ class Lab:
 
     def cell(self, text: str):
         """The first code cell whose source holds ``text``, as a locator that stays when the source changes."""
-        sources = self.page.locator(".jp-CodeCell .cm-content").all_inner_texts()
+        sources = self.page.locator(".jp-CodeCell").evaluate_all(
+            "cells => cells.map(cell => cell.querySelector('.cm-content')?.textContent ?? '')"  # folded: no source
+        )
         found = [number for number, source in enumerate(sources) if text in source]
         if not found:
             raise ValueError(f"No cell holds {text!r}.")
@@ -191,7 +193,8 @@ class Lab:
 
     def output_text(self, cell) -> str:
         """The text under a cell."""
-        return "\n".join(cell.locator(".jp-OutputArea-output").all_inner_texts()).strip()
+        # Not the inner text, which the browser leaves empty for cells that are out of view.
+        return "\n".join(cell.locator(".jp-OutputArea-output").all_text_contents()).strip()
 
     def picture(self, image) -> str:
         """The pixels that an ``<img>`` shows, as a data address, once they are there."""

@@ -1,5 +1,6 @@
 """A lesson as a learner meets it: a real JupyterLab, a real kernel, a real browser."""
 
+import re
 import shutil
 import time
 
@@ -33,7 +34,7 @@ def lab(entry, browser, tmp_path_factory):
     with serve(folder) as server, browse() as page:
         lab = Lab(page, server)
         lab.open(path.name)
-        lab.run_all(seconds=300)
+        lab.run_all(seconds=600)
         yield lab
 
 
@@ -76,15 +77,12 @@ def test_moving_a_slider_changes_the_picture(lab):
 
 
 def test_a_wrong_answer_gets_its_reason_and_a_right_one_its_tick(lab, entry):
-    exercise = next(
-        one for one in core.exercises_of(entry)
-        if isinstance(one, core.AnswerExercise) and one.solution_source is None
-    )
+    exercise = next(one for one in core.exercises_of(entry) if isinstance(one, core.ChoiceExercise))
     cell = exercise_cell(lab, exercise.id)
-    mistake = exercise.mistakes[0]
-    wrong = lab.run(cell, f'answer("{exercise.id}", {exercise.wrong_example(mistake)!r})')
-    assert wrong.startswith(f"✗ {exercise.id}")
-    assert plain(mistake.message) in plain(wrong)
+    for mistake in exercise.mistakes:
+        wrong = lab.run(cell, f'choose("{exercise.id}", "{mistake.wrong}")')
+        assert wrong.startswith(f"✗ {exercise.id}")
+        assert plain(mistake.message) in plain(wrong)
     right = lab.run(cell, core.solution_cell(exercise.id))
     assert right.startswith(f"✓ {exercise.id}")
     assert plain(exercise.insight) in plain(right)
@@ -93,11 +91,12 @@ def test_a_wrong_answer_gets_its_reason_and_a_right_one_its_tick(lab, entry):
 def test_code_is_judged_where_it_is_written(lab, entry):
     exercise = next(one for one in core.exercises_of(entry) if isinstance(one, core.CodeExercise))
     cell = exercise_cell(lab, exercise.id)
-    name = exercise.reference.__name__
-    wrong = lab.run(cell, f'@attempt("{exercise.id}")\ndef {name}(*arguments, **options):\n    return 1 / 0')
-    assert wrong.startswith(f"✗ {exercise.id}") and "Traceback" not in wrong
-    right = lab.run(cell, core.solution_cell(exercise.id))
-    assert right.startswith(f"✓ {exercise.id}")
+    solved = core.solution_cell(exercise.id)
+    raising = re.sub(r"^( +)return .*$", r"\1return 1 / 0", solved, count=1, flags=re.MULTILINE)
+    wrong = lab.run(cell, raising)
+    assert wrong.startswith(f"✗ {exercise.id}")
+    assert "return 1 / 0" in wrong and "Traceback" not in wrong
+    assert lab.run(cell, solved).startswith(f"✓ {exercise.id}")
 
 
 def plain(text):
