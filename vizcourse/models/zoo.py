@@ -39,7 +39,7 @@ class Card(dict):
 
     Keys: `name`, `about`, `architecture`, `parameters`, `input_size`, `classes`, `data`, `recipe`, `figures`
     (name -> `value`, 95 % interval `low` and `high`, `count`), `details` (by class, confusion matrix, …),
-    `training` (seconds, hardware), `weaknesses`, `sha256`, `bytes`.
+    `training` (seconds on the clock and of the processor, hardware), `weaknesses`, `sha256`, `bytes`.
     """
 
     def __str__(self) -> str:
@@ -47,7 +47,8 @@ class Card(dict):
         lines.append(f"  {self['parameters']:,} parameters, pictures of {self['input_size']} px, {self['data']}")
         lines += [f"  {name}: {format_figure(figure)}" for name, figure in self["figures"].items()]
         training = self["training"]
-        lines.append(f"  trained in {training['seconds'] / 60:.0f} minutes on {training['hardware']}")
+        minutes, busy = training["seconds"] / 60, training["processor_seconds"] / 60
+        lines.append(f"  trained in {minutes:.0f} minutes ({busy:.0f} of processor time) on {training['hardware']}")
         lines += [f"  weakness: {weakness}" for weakness in self["weaknesses"]]
         return "\n".join(lines)
 
@@ -194,7 +195,7 @@ def _download(name: str, short: str, weights) -> nn.Module:
         reason = getattr(error, "reason", None) or error
         raise WeightsError(
             f"The weights of {name!r} could not be downloaded from {address} ({reason}): check the connection, or put "
-            f"the file into {_hub_folder()} by hand."
+            f"the file into {_hub_folder_in_words()} by hand."
         ) from error
     except RuntimeError as error:
         if "hash" not in str(error):
@@ -207,6 +208,12 @@ def _download(name: str, short: str, weights) -> nn.Module:
 
 def _hub_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _hub_folder_in_words() -> str:
+    """The folder with the home folder as ~, which is shorter and the same for everybody."""
+    folder = _hub_folder()
+    return f"~/{folder.relative_to(Path.home())}" if folder.is_relative_to(Path.home()) else str(folder)
 
 
 @contextlib.contextmanager
