@@ -155,6 +155,16 @@ def test_mirror_turns_about_half_of_the_pictures_and_nothing_else():
     assert 60 < sum(turned) < 140 and sum(turned) + sum(same) == 200
 
 
+def test_about_the_share_asked_for_turns_grey():
+    images = torch.rand(400, 3, 2, 2)
+    after = training.sometimes_grey(0.25)(images, torch.Generator().manual_seed(0))
+    grey = (after[:, 0] == after[:, 1]).flatten(1).all(dim=1)
+    assert 70 < grey.sum() < 130
+    assert torch.equal(after[~grey], images[~grey])
+    by_hand = 0.299 * images[:, 0] + 0.587 * images[:, 1] + 0.114 * images[:, 2]
+    torch.testing.assert_close(after[grey][:, 0], by_hand[grey])
+
+
 def test_greyscale_by_hand():
     image = torch.tensor([100, 200, 50], dtype=torch.uint8).view(1, 3, 1, 1)
     assert evaluation.greyscale(image).flatten().tolist() == [153, 153, 153]  # 29.9 + 117.4 + 5.7

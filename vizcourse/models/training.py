@@ -23,6 +23,10 @@ Data = tuple[Tensor, Tensor]
 """Pictures, uint8 (N, 3, height, width), and their labels, int64 (N,)."""
 
 
+LUMA = (0.299, 0.587, 0.114)
+"""How much red, green and blue count for the grey of a pixel (ITU-R BT.601)."""
+
+
 @dataclass(frozen=True)
 class Phase:
     """A part of a training run: so many epochs on pictures of one size (pixels), in batches of one size.
@@ -278,6 +282,18 @@ def mirror(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror half of the pictures left to right."""
     chosen = torch.rand(len(images), generator=generator).to(images.device) < 0.5
     return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+
+
+def sometimes_grey(share: float) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """Take the colour out of this share of the pictures, so that greyscale by itself is nothing unheard of."""
+
+    def grey(images: Tensor, generator: torch.Generator) -> Tensor:
+        chosen = torch.rand(len(images), generator=generator).to(images.device) < share
+        weights = images.new_tensor(LUMA).view(1, 3, 1, 1)
+        return torch.where(chosen[:, None, None, None], (images * weights).sum(dim=1, keepdim=True), images)
+
+    grey.__qualname__ = f"sometimes_grey({share})"
+    return grey
 
 
 def both(*steps: Callable[[Tensor, torch.Generator], Tensor]) -> Callable[[Tensor, torch.Generator], Tensor]:
