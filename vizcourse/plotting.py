@@ -97,9 +97,7 @@ def picture(axes: Axes, image: Tensor | np.ndarray, title: str = "", **options: 
 def signed(axes: Axes, values: Tensor, title: str = "", *, bar: bool = True, numbers: bool = False) -> Any:
     """Draw a map whose sign matters: zero is white, and both directions share one scale."""
     values = values + 0.0  # so that no "-0" is written
-    drawn = picture(
-        axes, values, title, cmap=DIVERGING, norm=CenteredNorm(halfrange=max(float(values.abs().max()), 1e-6))
-    )
+    drawn = picture(axes, values, title, cmap=DIVERGING, norm=CenteredNorm(halfrange=max(float(values.abs().max()), 1e-6)))
     if bar:
         axes.figure.colorbar(drawn, ax=axes, shrink=0.75)
     if numbers:
@@ -147,13 +145,18 @@ def mosaic(maps: Tensor, columns: int | None = None, gap: int = 1) -> np.ndarray
 
 
 def feature_maps(
-    axes: Axes, maps: Tensor, title: str = "", *, columns: int | None = None, chosen: Sequence[int] = ()
+    axes: Axes, maps: Tensor, title: str = "", *, columns: int | None = None, chosen: Sequence[int] = (), numbered: bool = False
 ) -> None:
-    """All channels of an activation ``(channels, height, width)`` on one scale, the ``chosen`` ones framed."""
+    """All channels of an activation ``(channels, height, width)`` on one scale, the ``chosen`` framed."""
     columns = columns or int(np.ceil(np.sqrt(len(maps))))
     height, width = maps.shape[1:]
     gap = max(1, height // 8)
     picture(axes, mosaic(maps, columns, gap), title, cmap=SEQUENTIAL)
+    if numbered:
+        for channel in range(len(maps)):
+            row, column = divmod(channel, columns)
+            place = (column * (width + gap) - 0.3, row * (height + gap) - 0.3)
+            axes.text(*place, str(channel), color="white", fontsize=6, ha="left", va="top")
     for channel in chosen:
         row, column = divmod(channel, columns)
         axes.add_patch(_frame(column * (width + gap) - 0.5, row * (height + gap) - 0.5, width, height))

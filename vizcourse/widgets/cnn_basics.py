@@ -74,9 +74,7 @@ class KernelLab(Explorer):
     width = 860
 
     def make_controls(self) -> dict[str, Any]:
-        samples = [
-            name for name in ("cat", "astronaut", "coffee", "brick", "coins") if name in photos.samples(grey=True)
-        ]
+        samples = [name for name in ("cat", "astronaut", "coffee", "brick", "coins") if name in photos.samples(grey=True)]
         style = {"description_width": "initial"}
         cells = {
             f"cell_{r}{c}": ipywidgets.FloatText(
@@ -91,15 +89,15 @@ class KernelLab(Explorer):
         }
         for control in cells.values():
             control.add_class("vizcourse-cell")
-        self.upload = ipywidgets.FileUpload(accept="image/*", multiple=False, description="Upload a picture")
+        self.upload = ipywidgets.FileUpload(
+            accept="image/*", multiple=False, description="Upload a picture", layout=ipywidgets.Layout(width="170px")
+        )
         return {
             "picture": ipywidgets.Dropdown(
                 options=["shapes", "stripes", *samples, OWN_PICTURE], description="Picture", style=style
             ),
             "upload": self.upload,
-            "colour": ipywidgets.Dropdown(
-                options=["grey", "red", "green", "blue"], description="Input channel", style=style
-            ),
+            "colour": ipywidgets.Dropdown(options=["grey", "red", "green", "blue"], description="Input channel", style=style),
             "preset": ipywidgets.Dropdown(options=[*PRESETS, OWN_KERNEL], description="Kernel", style=style),
             "size": ipywidgets.ToggleButtons(
                 options=[("3 × 3", 3), ("5 × 5", 5)], description="Kernel size", style={"button_width": "60px"}
@@ -114,7 +112,7 @@ class KernelLab(Explorer):
         c = self.controls
         self._grid = ipywidgets.GridBox(layout=ipywidgets.Layout(grid_template_columns="repeat(3, 66px)"))
         self._show_cells()
-        left = ipywidgets.VBox([c["preset"], c["size"], self._grid])
+        left = ipywidgets.VBox([c["preset"], c["size"], self._grid], layout=ipywidgets.Layout(margin="0 24px 0 0"))
         right = ipywidgets.VBox([c["picture"], c["upload"], c["colour"], c["stride"], c["padding"], c["relu"]])
         return row(left, right)
 
@@ -184,9 +182,9 @@ class KernelLab(Explorer):
         kernel = _kernel(state)
         if not kernel.isfinite().all():
             raise Notice("Every number of the kernel must be finite.")
-        values = nn.functional.conv2d(
-            flat[None, None], kernel[None, None], stride=state["stride"], padding=state["padding"]
-        )[0, 0]
+        values = nn.functional.conv2d(flat[None, None], kernel[None, None], stride=state["stride"], padding=state["padding"])[
+            0, 0
+        ]
         return FeatureMap(flat, kernel, values.relu() if state["relu"] else values, state["stride"], state["padding"])
 
     def draw(self, result: FeatureMap) -> bytes:
@@ -200,9 +198,7 @@ class KernelLab(Explorer):
         )
         height, width = result.picture.shape
         plotting.picture(axes[0], result.picture, f"picture, {height} × {width}", cmap="gray", vmin=0, vmax=1)
-        plotting.signed(
-            axes[1], result.kernel, f"kernel (sum {float(result.kernel.sum()):.3g})", bar=False, numbers=True
-        )
+        plotting.signed(axes[1], result.kernel, f"kernel (sum {float(result.kernel.sum()):.3g})", bar=False, numbers=True)
         rows, columns = result.values.shape
         plotting.signed(axes[2], result.values, f"feature map, {rows} × {columns}")
         return plotting.png(figure, dpi=90)
@@ -294,7 +290,7 @@ class CubeExplorer(Explorer):
         key = (layer, row, column)
         if key not in self._fields:
             # Noise opens far more ReLUs than pictures do, and a shut ReLU hides a pixel from the gradient.
-            noise = torch.rand(48, *self.images.shape[1:], generator=torch.Generator().manual_seed(0))
+            noise = torch.rand(24, *self.images.shape[1:], generator=torch.Generator().manual_seed(0))
             seen = gradient_field(self.model, layer, noise, (row, column)) > 0
             rows, columns = seen.any(1).nonzero().flatten(), seen.any(0).nonzero().flatten()
             self._fields[key] = (
@@ -322,17 +318,15 @@ class CubeExplorer(Explorer):
             result.activation,
             f"layer {result.layer}:\n{len(result.activation)} channels",
             chosen=[result.channel],
+            numbered=True,
         )
-        plotting.picture(
-            axes[2], result.activation[result.channel], f"channel {result.channel}", cmap=plotting.SEQUENTIAL
-        )
+        plotting.picture(axes[2], result.activation[result.channel], f"channel {result.channel}", cmap=plotting.SEQUENTIAL)
         plotting.box(axes[2], result.column, result.row, 1, 1)
         vector = result.activation[:, result.row, result.column]
         colours = [plotting.RED if channel == result.channel else plotting.BLUE for channel in range(len(vector))]
         axes[4].bar(range(len(vector)), vector.tolist(), color=colours, width=1.0)
-        axes[4].set_title(f"position ({result.row}, {result.column}):\nall channels", fontsize=10)
+        axes[4].set_title(f"position ({result.row}, {result.column}):\nactivation of all channels", fontsize=10)
         axes[4].set_xlabel("channel")
-        axes[4].set_ylabel("activation")
         return plotting.png(figure, dpi=90)
 
     def describe(self, result: Slices) -> str:
@@ -402,9 +396,7 @@ class Silencer(Explorer):
         )
         self.classes = tuple(classes if classes is not None else model.classes)
         # Everything up to the layer is computed once a picture; moving a control runs only what comes after it.
-        self._tail = functools.lru_cache(maxsize=64)(
-            lambda layer, picture: replay(model, layer, images[picture : picture + 1])
-        )
+        self._tail = functools.lru_cache(maxsize=64)(lambda layer, picture: replay(model, layer, images[picture : picture + 1]))
         super().__init__()
 
     def make_controls(self) -> dict[str, Any]:
@@ -443,7 +435,7 @@ class Silencer(Explorer):
         axes[2].axis("off")  # room for the names of the classes
         plotting.picture(axes[0], result.image, f"picture{f': a {result.label}' if result.label else ''}")
         plotting.feature_maps(
-            axes[1], result.activation, f"layer {result.layer}; framed: silenced", chosen=result.channels
+            axes[1], result.activation, f"layer {result.layer}; framed: silenced", chosen=result.channels, numbered=True
         )
         plotting.probabilities(axes[3], self.classes, result.before, result.after, ("all channels on", "silenced"))
         return plotting.png(figure, dpi=90)
@@ -458,7 +450,7 @@ class Silencer(Explorer):
                 f"{result.layer} silenced"
             )
         )
-        changed = "the answer stays" if before == after else f"the answer turns from {self.classes[before]} to"
+        changed = "the answer is" if before == after else f"the answer turns from {self.classes[before]} to"
         return (
             f"{what}: {changed} {self.classes[after]} ({float(result.after[after]):.2f}; probability of "
             f"{self.classes[before]} before {float(result.before[before]):.2f}, now {float(result.after[before]):.2f})."

@@ -54,9 +54,7 @@ class Explorer:
         self._drawn: dict[str, Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._held = False
-        self.picture = ipywidgets.Image(
-            format="png", layout=ipywidgets.Layout(width=f"{self.width}px", max_width="100%")
-        )
+        self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(width=f"{self.width}px", max_width="100%"))
         self.text = ipywidgets.HTML()
         self.message = ipywidgets.HTML()
         self.controls = self.make_controls()
@@ -207,9 +205,7 @@ class Explorer:
 
 def row(*controls: ipywidgets.Widget) -> ipywidgets.Box:
     """Controls side by side, wrapping to the next line on a narrow screen."""
-    return ipywidgets.Box(
-        list(controls), layout=ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items="center")
-    )
+    return ipywidgets.Box(list(controls), layout=ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items="center"))
 
 
 def png(image: Image.Image) -> bytes:
