@@ -8,6 +8,7 @@ Building needs jupytext and nbclient (the ``test`` extra); ``solutions`` needs n
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import json
 import os
@@ -388,6 +389,7 @@ def build(
             write(notebook, path)
         except BuildError as error:
             raise BuildError(f"{path.name}: {error}") from error
+        save_hero(notebook, hero_path(entry))
         seconds = time.perf_counter() - started
         say(f"{path.name}: built in {seconds:.0f} s, {path.stat().st_size / 1e6:.2f} MB")
         written.append(path)
@@ -401,17 +403,35 @@ def build(
     return written
 
 
+def hero_path(entry: Lesson) -> Path:
+    """Where the picture of a lesson for the README is kept."""
+    return ROOT / "docs" / f"{entry.stem}.png"
+
+
+def save_hero(notebook: dict, path: Path) -> None:
+    """Keep the first figure of an executed notebook as a PNG file, unless it is there already."""
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            if encoded := output.get("data", {}).get("image/png"):
+                content = base64.b64decode("".join(encoded))
+                if not path.is_file() or path.read_bytes() != content:
+                    path.parent.mkdir(exist_ok=True)
+                    path.write_bytes(content)
+                return
+
+
 def stamp_readme(text: str) -> str:
     """The README with the address in its ``git clone`` line, and a current table of lessons.
 
     The table stands between ``<!-- lessons -->`` and ``<!-- /lessons -->``.
     """
     text = _CLONE.sub(f"git clone {repository()} vizcourse", text)
-    rows = ["| Lesson | You will be able to | Time | Difficulty | |", "|---|---|---|---|---|"]
+    rows = ["| Lesson | | You will be able to | Time | Difficulty | |", "|---|---|---|---|---|---|"]
     for entry in LESSONS:
         colab = links(entry.stem, repository())["colab"]
         rows.append(
-            f"| [{entry.number} {entry.title}](notebooks/{entry.stem}.ipynb) | {entry.promise} "
+            f"| [{entry.number} {entry.title}](notebooks/{entry.stem}.ipynb) "
+            f'| <img src="docs/{entry.stem}.png" width="320" alt="The first figure of the lesson"> | {entry.promise} '
             f"| {entry.minutes} min | {'★' * entry.stars}{'☆' * (3 - entry.stars)} "
             f"| [![Open in Colab]({BADGE})]({colab}) |"
         )
