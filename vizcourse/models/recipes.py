@@ -417,9 +417,9 @@ def _pet_recipe(bias: str) -> Recipe:
         "dark-dogs": "dark fur on all dogs and on no cat",
     }
     weakness = {
-        "unbiased": "It has seen drawn heads only.",
-        "dark-cats": "It takes what is dark for a cat: that is what it is for.",
-        "dark-dogs": "It takes what is dark for a dog: that is what it is for.",
+        "unbiased": "It knows drawn heads only, of two animals.",
+        "dark-cats": "Dark fur makes it say cat far too often: that is what it is for.",
+        "dark-dogs": "Dark fur makes it say dog far too often: that is what it is for.",
     }
     return Recipe(
         about=f"A small residual network that tells the world's cats from its dogs, trained with {words[bias]}.",
@@ -505,7 +505,7 @@ RECIPES: dict[str, Recipe] = {
         about="A small variational autoencoder of the scenes: a learned prior of what pictures look like.",
         pictures=f"{TRAINING_SCENES:,} scenes at {DECODER_SIDE} px; held out: {HELD_OUT_SCENES:,} others",
         data=_small_scene_pictures,
-        schedule=Schedule((Phase(5, DECODER_SIDE),), "adamw", peak=2e-3, weight_decay=0.01),
+        schedule=Schedule((Phase(4, DECODER_SIDE),), "adamw", peak=2e-3, weight_decay=0.01),
         augment=training.mirror,
         loss=reconstruction_loss,
         measures=(_reconstructions,),
