@@ -1,0 +1,668 @@
+"""vizcourse.methods.feature_visualization: hand-derived values on tiny networks, and Lucent as the peer."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from vizcourse.methods import feature_visualization as fv
+from vizcourse.methods.feature_visualization import (
+    DISTILL,
+    IMAGENET_COLOURS,
+    LUCENT,
+    ConstantObjective,
+    NotFinite,
+    blur,
+    caricature,
+    channel,
+    colour_matrix,
+    direction,
+    diversity,
+    evaluate,
+    fourier,
+    inversion,
+    jitter,
+    l1,
+    l2,
+    layer,
+    logit,
+    neuron,
+    pad,
+    pixels,
+    position,
+    prior,
+    render,
+    rotate,
+    scale,
+    top_examples,
+    total_variation,
+)
+
+
+class Counted(nn.Module):
+    """Passes on what it is given, and counts how often."""
+
+    def __init__(self):
+        super().__init__()
+        self.runs = 0
+
+    def forward(self, x):
+        self.runs += 1
+        return x
+
+
+class Poisoned(nn.Module):
+    """Gives NaN from the fourth run on."""
+
+    def __init__(self):
+        super().__init__()
+        self.runs = 0
+
+    def forward(self, x):
+        self.runs += 1
+        return x * math.nan if self.runs > 3 else x
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    """3 → 4 → 5 channels at half the size → 2 logits."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = nn.Sequential()
+        model.conv1 = nn.Conv2d(3, 4, 3, padding=1)
+        model.norm1 = nn.BatchNorm2d(4)
+        model.relu1 = nn.ReLU()
+        model.pool = nn.AvgPool2d(2)
+        model.conv2 = nn.Conv2d(4, 5, 3, padding=1)
+        model.tail = Counted()
+        model.mean = nn.AdaptiveAvgPool2d(1)
+        model.flatten = nn.Flatten()
+        model.fc = nn.Linear(5, 2)
+        for convolution in (model.conv1, model.conv2):  # strong enough to have something to climb
+            nn.init.normal_(convolution.weight)
+    return model.eval()
+
+
+def identity() -> nn.Sequential:
+    """Channels 0, 1 and 2 are red, green and blue."""
+    model = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False))
+    nn.init.dirac_(model[0].weight)
+    return model
+
+
+SMALL = {"image": fourier(16), "steps": 12, "transformations": (), "progress": False}
+pictures = torch.rand(2, 3, 6, 8, generator=torch.Generator().manual_seed(1))
+
+
+# ---------------------------------------------------------------------------------------------------------- objectives
+
+
+def test_objectives_by_hand():
+    model, red = identity(), pictures[:, 0]
+    values = evaluate(
+        model,
+        [
+            channel("0", 0),
+            neuron("0", 0),
+            neuron("0", 0, (1, 2)),
+            layer("0"),
+            position("0", (5, 7)),
+            direction("0", torch.tensor([3.0, 4.0, 0.0])),
+            direction("0", torch.tensor([0.0, 0.0, 2.0]), (1, 2), cosine_power=2),
+        ],
+        pictures,
+    )
+    at = pictures[:, :, 1, 2]
+    expected = [
+        red.mean((1, 2)),
+        red[:, 3, 4],
+        red[:, 1, 2],
+        (pictures**2).mean((1, 2, 3)),
+        (pictures[:, :, 5, 7] ** 2).mean(1),
+        (0.6 * red + 0.8 * pictures[:, 1]).mean((1, 2)),
+        at[:, 2] * (at[:, 2] / at.norm(dim=1)).clamp_min(0.1) ** 2,
+    ]
+    torch.testing.assert_close(values, torch.stack(expected))
+
+
+def test_sums_differences_and_multiples():
+    a, b = channel("0", 0), total_variation()
+    value_a, value_b = evaluate(identity(), [a, b], pictures)
+    mixed = evaluate(identity(), [a + b, a - 2 * b, -(a / 4), sum([a, b, a]), b * 3 - a], pictures)
+    expected = [value_a + value_b, value_a - 2 * value_b, -value_a / 4, 2 * value_a + value_b, 3 * value_b - value_a]
+    torch.testing.assert_close(mixed, torch.stack(expected))
+    assert str(channel("0", 1) - 0.5 * l2()) == "channel('0', 1) + -0.5 * l2()"
+    with pytest.raises(TypeError):
+        a + 1
+    with pytest.raises(TypeError):
+        a * b
+
+
+def test_logit_is_an_output_of_the_whole_model():
+    model = network()
+    values = evaluate(model, [logit(0), logit(1), channel("fc", 1)], torch.rand(3, 3, 8, 8))
+    x = torch.rand(3, 3, 8, 8)
+    torch.testing.assert_close(evaluate(model, logit(1), x)[0], model(x)[:, 1].detach())
+    assert torch.equal(values[1], values[2])
+
+
+def test_tokens_are_a_map_of_one_row():
+    tokens = nn.Sequential(nn.Flatten(2), nn.Linear(48, 4))  # (n, 3 tokens, 4 features)
+    with torch.no_grad():
+        output = tokens(pictures)
+    values = evaluate(tokens, [channel("1", 2), neuron("1", 2, (0, 1))], pictures)
+    torch.testing.assert_close(values, torch.stack([output[:, :, 2].mean(1), output[:, 1, 2]]))
+
+
+def test_caricature_and_inversion_by_hand():
+    target = pictures[:1]
+    values = evaluate(identity(), [caricature("0", target), caricature("0", target, cosine_power=0)], pictures)
+    norm, dot = target.norm(), (pictures * target).sum((1, 2, 3))
+    cosine = dot / norm / pictures.flatten(1).norm(dim=1)
+    torch.testing.assert_close(values, torch.stack([dot / norm * cosine, dot / norm]))
+    inverted = evaluate(identity(), inversion("0", target), torch.cat([target, torch.zeros_like(target), 3 * target]))
+    torch.testing.assert_close(inverted, torch.tensor([[0.0, -1.0, -4.0]]))
+
+
+def test_inversion_finds_the_picture_again():
+    target = 0.3 + 0.4 * torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    found = render(identity(), inversion("0", target), **SMALL | {"image": pixels(8), "steps": 300})
+    torch.testing.assert_close(found.images, target, atol=5e-3, rtol=0)
+
+
+def test_diversity_by_hand():
+    # Gram matrices of a red, a red and a green picture: cosine 1 between the first two, 0 to the third
+    three = torch.zeros(3, 3, 4, 4)
+    three[0, 0], three[1, 0], three[2, 1] = 1, 0.5, 1
+    torch.testing.assert_close(evaluate(identity(), diversity("0"), three), torch.tensor([[-0.5, -0.5, 0.0]]))
+
+
+def test_diversity_makes_pictures_differ():
+    def likeness(objective):
+        found = render(network(), objective, **SMALL | {"images": 2, "steps": 60})
+        return -evaluate(network(), diversity("conv2"), found.images).mean().item()
+
+    alike, unlike = likeness(channel("conv2", 1)), likeness(channel("conv2", 1) + 10 * diversity("conv2"))
+    assert unlike < alike - 0.02
+
+
+def test_penalties_by_hand():
+    image = torch.tensor([[0.0, 1.0], [0.5, 0.5]]).expand(1, 3, 2, 2)
+    # across: 1 + 0, down: 0.5 + 0.5, over 4 pixels; |x - 0.5|: 0.5 twice; (x - 0.5)²: 0.25 twice
+    values = evaluate(identity(), [total_variation(), l1(), l2()], image)
+    torch.testing.assert_close(values, torch.tensor([[0.5], [0.25], [0.125]]))
+    assert evaluate(identity(), blur(), torch.full((1, 3, 4, 4), 0.3)).abs() < 1e-12
+    # a white pixel on black, blurred: 1/4 there, 1/8 on 4 sides, 1/16 on 4 corners
+    dot = torch.zeros(1, 3, 5, 5)
+    dot[:, :, 2, 2] = 1
+    expected = (0.75**2 + 4 / 64 + 4 / 256) / 25 / 2
+    assert evaluate(identity(), blur(), dot).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("penalty", [total_variation, l1, l2, blur])
+def test_each_penalty_lowers_itself(penalty):
+    strong = SMALL | {"image": pixels(16, deviation=1), "steps": 30}
+    free, held = (render(identity(), channel("0", 0) - weight * penalty(), **strong) for weight in (0, 50))
+    assert evaluate(identity(), penalty(), held.images) < 0.8 * evaluate(identity(), penalty(), free.images)
+
+
+# -------------------------------------------------------------------------------------------------------------- images
+
+
+def inverse_transform(spectrum, height, width):
+    """The sum that an orthonormal inverse transform of a real picture stands for, term by term."""
+    image = torch.zeros(height, width, dtype=torch.float64)
+    rows, columns = torch.arange(height).double()[:, None], torch.arange(width).double()[None]
+    for v in range(spectrum.shape[0]):
+        for u in range(spectrum.shape[1]):
+            phase = 2 * math.pi * (v * rows / height + u * columns / width)
+            twice = 1 if u == 0 or 2 * u == width else 2  # the left half of the plane mirrors the right one
+            real, imaginary = spectrum[v, u].double()
+            image += twice * (real * phase.cos() - imaginary * phase.sin())
+    return image / math.sqrt(height * width)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 6), (5, 7), (4, 9)])
+def test_fourier_is_the_sum_of_waves_over_frequency(height, width):
+    image = fourier((height, width), deviation=1)
+    spectrum = image.start(1, torch.Generator().manual_seed(0))
+    assert spectrum.shape == (1, 3, height, width // 2 + 1, 2)
+    waves = []
+    for plane in spectrum[0]:
+        scaled = plane.clone()
+        for v in range(height):
+            for u in range(width // 2 + 1):
+                frequency = math.hypot(min(v, height - v) / height, u / width)
+                scaled[v, u] /= 4 * max(frequency, 1 / max(height, width))
+        waves.append(inverse_transform(scaled, height, width))
+    longest = math.sqrt(0.26**2 + 0.27**2 + 0.27**2)
+    mixed = torch.einsum("ij,jhw->ihw", IMAGENET_COLOURS.double() / longest, torch.stack(waves))
+    torch.testing.assert_close(image.decode(spectrum)[0].double(), mixed.sigmoid(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("colours", [IMAGENET_COLOURS, None])
+@pytest.mark.parametrize("size", [(16, 16), (24, 10), (96, 96), (7, 12)])
+def test_fourier_agrees_with_lucent(size, colours):
+    lucent = pytest.importorskip("lucent.optvis.param", reason="torch-lucent is not installed: pip install vizcourse[peers]")
+    (spectrum,), decode = lucent.fft_image((2, 3, *size), sd=1)
+    theirs = lucent.to_valid_rgb(decode, decorrelate=colours is not None)().detach().cpu()
+    ours = fourier(size, colours=colours).decode(spectrum.detach().cpu())
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_decay_zero_treats_frequencies_alike():
+    image = fourier(8, decay=0, colours=None)
+    spectrum = torch.zeros(1, 3, 8, 5, 2)
+    spectrum[0, 0, 1, 1, 0] = spectrum[0, 1, 3, 3, 0] = 1
+    red, green, blue = image.decode(spectrum)[0].logit()
+    torch.testing.assert_close(red.norm(), green.norm())
+    assert blue.abs().max() < 1e-6
+
+
+def test_colour_matrix_is_a_root_of_the_covariance():
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.rand(3, 3, generator=generator)
+    batches = [torch.einsum("ij,njhw->nihw", mixing, torch.rand(4, 3, 9, 9, generator=generator)) for _ in range(3)]
+    matrix = colour_matrix(batches)
+    everything = torch.cat(batches).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(matrix @ matrix.T, everything.cov(correction=0), atol=1e-6, rtol=1e-4)
+    products = matrix.T @ matrix
+    torch.testing.assert_close(products, products.diag().diag(), atol=1e-6, rtol=0)  # independent colours
+    assert (matrix.norm(dim=0).diff() <= 0).all()
+    torch.testing.assert_close(colour_matrix(torch.cat(batches)), matrix, atol=1e-5, rtol=0)
+    torch.testing.assert_close(colour_matrix([(batch, "label") for batch in batches]), matrix)
+
+
+def test_colour_matrix_of_grey_pictures_makes_grey_pictures():
+    grey = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0)).expand(5, 3, 8, 8)
+    image = fourier(8, colours=colour_matrix(grey), deviation=1)
+    decoded = image.decode(image.start(2, torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(decoded, decoded[:, :1].expand(2, 3, 8, 8), atol=1e-5, rtol=0)
+    assert decoded.std() > 0.01
+
+
+def test_pixels_start_from_faint_grey_noise():
+    image = pixels((6, 8))
+    decoded = image.decode(image.start(3, torch.Generator().manual_seed(0)))
+    assert decoded.shape == (3, 3, 6, 8)
+    assert (decoded - 0.5).abs().max() < 0.02
+
+
+def test_prior_draws_only_what_the_decoder_can():
+    decoder = nn.Sequential(nn.Linear(2, 1), nn.Unflatten(1, (1, 1, 1)), nn.Sigmoid()).train()
+
+    def grey(latents):
+        return decoder(latents).expand(-1, 3, 4, 4)
+
+    settings = SMALL | {"image": prior(grey, 2, 8, limit=2), "steps": 200}
+    found = render(identity(), channel("0", 0), **settings).images
+    assert found.shape == (1, 3, 8, 8)
+    best = (2 * decoder[0].weight.abs().sum() + decoder[0].bias).sigmoid().item()  # the corner of the allowed square
+    torch.testing.assert_close(found, torch.full_like(found, best), atol=2e-2, rtol=0)
+
+
+def test_prior_leaves_its_network_alone():
+    class Decoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.norm = nn.Linear(2, 3 * 64), nn.BatchNorm1d(3 * 64)
+
+        def decode(self, latents):
+            return self.norm(self.linear(latents)).sigmoid().view(-1, 3, 8, 8)
+
+    decoder = Decoder().train()
+    before = {name: value.clone() for name, value in decoder.state_dict().items()}
+    render(identity(), channel("0", 0), **SMALL | {"image": prior(decoder.decode, 2)})
+    assert decoder.training and decoder.norm.training
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in decoder.parameters())
+    assert all(torch.equal(before[name], value) for name, value in decoder.state_dict().items())
+
+
+# ----------------------------------------------------------------------------------------------------- transformations
+
+
+def draw(transformation, images, seed=0):
+    return transformation(images, torch.Generator().manual_seed(seed))
+
+
+def test_pad_frames_with_grey():
+    padded = draw(pad(2), torch.zeros(1, 3, 4, 5))
+    assert padded.shape == (1, 3, 8, 9)
+    assert padded.sum() == 3 * 0.5 * (8 * 9 - 4 * 5)
+
+
+def test_jitter_cuts_every_window_of_its_size():
+    image = torch.arange(36.0).view(1, 1, 6, 6)
+    corners = set()
+    for seed in range(100):
+        window = draw(jitter(2), image, seed)
+        assert window.shape == (1, 1, 4, 4)
+        assert torch.equal(window - window[0, 0, 0, 0], image[:, :, :4, :4])
+        corners.add(window[0, 0, 0, 0].item())
+    assert corners == {0, 1, 2, 6, 7, 8, 12, 13, 14}
+
+
+def test_scale_changes_the_size_by_a_factor():
+    image = torch.full((2, 3, 20, 10), 0.3)
+    shapes = {tuple(draw(scale([0.5, 1, 1.5]), image, seed).shape[2:]) for seed in range(30)}
+    assert shapes == {(10, 5), (20, 10), (30, 15)}
+    torch.testing.assert_close(draw(scale([1.5]), image), torch.full((2, 3, 30, 15), 0.3))
+
+
+def test_a_quarter_turn_by_hand():
+    image = torch.rand(1, 3, 7, 7)
+    turned = draw(rotate([90]), image)
+    torch.testing.assert_close(turned, image.rot90(dims=(2, 3)), atol=1e-5, rtol=0)
+    assert torch.equal(draw(rotate([0]), image), image)
+    # also where the sides differ, angles stay angles: the centre row becomes the centre column
+    line = torch.full((1, 1, 5, 11), 0.5)
+    line[:, :, 2] = 1
+    expected = torch.full((1, 1, 5, 11), 0.5)
+    expected[:, :, :, 5] = 1
+    torch.testing.assert_close(draw(rotate([90]), line), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("preset", [DISTILL, LUCENT, fv.DEFAULT])
+def test_the_network_always_sees_the_pictures_own_size(preset):
+    sizes = set()
+    model = identity()
+    model[0].register_forward_pre_hook(lambda _m, inputs: sizes.add(tuple(inputs[0].shape)))
+    render(model, channel("0", 0), **SMALL | {"image": pixels((40, 48)), "transformations": preset})
+    assert sizes == {(1, 3, 40, 48)}
+
+
+def test_what_is_cut_off_is_grey():
+    small = fv._cut(torch.zeros(1, 3, 4, 7), torch.Size([6, 4]))
+    assert small.shape == (1, 3, 6, 4)
+    assert torch.equal(small[0, 0, :, 0], torch.tensor([0.5, 0, 0, 0, 0, 0.5]))
+
+
+# ----------------------------------------------------------------------------------------------------------- rendering
+
+
+@pytest.mark.parametrize("image", [pixels(16), pixels(16, colours=IMAGENET_COLOURS), fourier(16), fourier(16, colours=None)])
+@pytest.mark.parametrize("preset", [(), LUCENT])
+def test_ascent_raises_the_objective(image, preset):
+    model = network()
+    goals = [channel("conv2", 1), neuron("conv2", 2), logit(1), layer("conv2"), channel("conv2", 0) - channel("conv2", 3)]
+    result = render(model, goals, **SMALL | {"image": image, "steps": 30, "transformations": preset})
+    start, end = image.decode(image.start(1, torch.Generator().manual_seed(0))), result.images
+    gain = evaluate(model, goals, end).diag() - evaluate(model, goals, start)[:, 0]
+    assert (gain > 0.002).all(), gain
+    assert end.shape == (5, 3, 16, 16) and 0 <= end.min() and end.max() <= 1
+    assert result.values.shape == (30, 5)
+
+
+def test_values_are_those_of_the_pictures_on_the_path():
+    goal = channel("conv2", 1) - 0.5 * total_variation()
+    result = render(network(), goal, **SMALL | {"frames": 13})
+    assert result.frame_steps == tuple(range(13))
+    assert result.frames.shape == (13, 1, 3, 16, 16)
+    torch.testing.assert_close(evaluate(network(), goal, result.frames[:-1, 0])[0], result.values[:, 0])
+    assert torch.equal(result.frames[-1], result.images)
+
+
+def test_frames_are_kept_evenly_and_on_request():
+    assert render(network(), channel("conv2", 1), **SMALL).frames.shape == (0, 1, 3, 16, 16)
+    assert render(network(), channel("conv2", 1), **SMALL | {"frames": 1}).frame_steps == (12,)
+    several = render(network(), channel("conv2", 1), **SMALL | {"frames": 4})
+    assert several.frame_steps == (0, 4, 8, 12) and len(several.frames) == 4
+    assert len(render(network(), channel("conv2", 1), **SMALL | {"steps": 1, "frames": 5}).frames) == 5
+
+
+def test_a_batch_gives_the_same_pictures_as_one_by_one():
+    goals = [channel("conv2", 1), 2 * neuron("conv1", 3) - l2(), logit(0), channel("conv2", 4) + 0.1 * diversity("conv2")]
+    settings = SMALL | {"image": fourier(16), "images": 2, "seed": 5, "transformations": LUCENT, "steps": 10}
+    together = render(network(), goals, **settings)
+    for number, goal in enumerate(goals):
+        alone = render(network(), goal, **settings)
+        torch.testing.assert_close(together.images[2 * number : 2 * number + 2], alone.images, atol=1e-4, rtol=0)
+        torch.testing.assert_close(together.values[:, 2 * number : 2 * number + 2], alone.values, atol=1e-4, rtol=1e-3)
+
+
+def test_seeds_decide_everything_and_the_random_state_is_untouched():
+    state = torch.random.get_rng_state()
+    settings = SMALL | {"transformations": LUCENT}
+    first, again, other = (render(network(), channel("conv2", 1), **settings, seed=seed).images for seed in (3, 3, 4))
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert torch.equal(first, again) and not torch.allclose(first, other)
+
+
+def test_nothing_after_the_target_is_run():
+    model = network()
+    render(model, [channel("conv2", 1), neuron("conv1", 0)], **SMALL)
+    evaluate(model, channel("conv2", 1), torch.rand(1, 3, 8, 8))
+    assert model.tail.runs == 0
+    render(model, logit(0), **SMALL)
+    assert model.tail.runs == SMALL["steps"]
+
+
+def test_an_objective_on_the_picture_alone_needs_no_network():
+    model = network()
+    result = render(model, -total_variation(), **SMALL | {"image": pixels(16, deviation=1), "steps": 40})
+    assert result.values[-1] > result.values[0] and model.tail.runs == 0
+
+
+def marks(model):
+    """All that a method could leave behind on a model."""
+    hooks = [
+        (name, len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks), module.training)
+        for name, module in model.named_modules()
+    ]
+    own = [name for name, module in model.named_modules() if "forward" in vars(module)]
+    parameters = [(name, p.requires_grad, p.grad is None) for name, p in model.named_parameters()]
+    return hooks, own, parameters, {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def assert_same(before, after):
+    assert before[:3] == after[:3]
+    assert all(torch.equal(before[3][name], value) for name, value in after[3].items())
+
+
+def test_nothing_is_left_behind_after_a_hundred_calls():
+    model = network().train()
+    model.norm1.eval()
+    model.fc.requires_grad_(False)
+    before = marks(model)
+    short = SMALL | {"steps": 2}
+    for number in range(50):
+        render(model, channel("conv2", number % 5), **short)
+        with torch.no_grad():
+            render(model, logit(0) + channel("conv1", 1), **short)
+    evaluate(model, logit(1), torch.rand(2, 3, 8, 8))
+    top_examples(model, "conv2", [torch.rand(2, 3, 8, 8)])
+    assert_same(before, marks(model))
+
+
+def test_nothing_is_left_behind_after_exceptions():
+    model = network().train()
+    before = marks(model)
+    bad = [channel("conv9", 0), channel("conv2", 5), neuron("conv2", 0, (8, 0)), diversity("conv2")]
+    for goal in bad:
+        with pytest.raises(ValueError):
+            render(model, goal, **SMALL)
+
+    def interrupt(images, generator):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render(model, channel("conv2", 0), **SMALL | {"transformations": [interrupt]})
+    with pytest.raises(ValueError):
+        top_examples(model, "conv2", [])
+    assert_same(before, marks(model))
+
+
+def test_a_unit_that_is_silent_on_noise_is_woken():
+    model = nn.Sequential(nn.Conv2d(3, 1, 1), nn.ReLU())
+    nn.init.constant_(model[0].weight, 1.0)
+    nn.init.constant_(model[0].bias, -1.6)  # noise sums to 1.5, white to 3
+    assert evaluate(model, channel("1", 0), torch.full((1, 3, 8, 8), 0.51)) == 0
+    woken = render(model, channel("1", 0), **SMALL | {"image": pixels(8), "steps": 60})
+    assert woken.values[-1] > 0.1
+    with pytest.raises(ConstantObjective, match="whatever the picture"):
+        render(model, channel("1", 0), **SMALL | {"image": pixels(8), "steps": 60, "warm_up": 0})
+
+
+def test_the_passing_relu_differs_only_where_everything_is_blocked():
+    x = torch.tensor([[-1.0, 2.0], [-1.0, -2.0]], requires_grad=True)
+    wish = torch.tensor([[-1.0, -1.0], [-1.0, 1.0]])
+    gradients = []
+    for relu in (
+        functional.relu,
+        torch.relu,
+        nn.ReLU(),
+        lambda x: x.relu(),
+        lambda x: functional.relu(x.clone(), inplace=True),
+    ):
+        with fv._PassingReLU():
+            y = relu(x)
+        assert torch.equal(y, x.clamp_min(0))
+        gradients.append(torch.autograd.grad(y, x, wish)[0])
+    for gradient in gradients:
+        assert torch.equal(gradient, torch.tensor([[0.0, -1.0], [-1.0, 0.0]]))
+
+
+def test_a_dead_unit_is_named():
+    model = network()
+    with torch.no_grad():
+        model.conv2.weight[3] = 0
+        model.norm1.weight[2], model.norm1.bias[2] = 1, -1e4
+    with pytest.raises(ConstantObjective, match=r"channel\('conv2', 3\) is .* whatever the picture") as caught:
+        render(model, [channel("conv2", 1), channel("conv2", 3) - 0.1 * l2()], **SMALL)
+    assert caught.value.indices == [1]
+    for steps in (1, 2, 5, 40):
+        with pytest.raises(ConstantObjective, match=r"'relu1', 2\) is 0 whatever"):
+            render(model, channel("relu1", 2) + channel("conv2", 1), **SMALL | {"steps": steps, "transformations": LUCENT})
+    constant = nn.Sequential(nn.Conv2d(3, 2, 1), nn.Threshold(1e9, 0.0))
+    with pytest.raises(ConstantObjective):
+        render(constant, logit(0), **SMALL)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_picture():
+    model = nn.Sequential(nn.Conv2d(3, 2, 1), Poisoned())
+    path = render(model[0], channel("", 0), **SMALL | {"frames": 13}).frames
+    with pytest.raises(NotFinite, match=r"channel\('1', 0\) is not finite at step 3") as caught:
+        render(model, channel("1", 0), **SMALL)
+    assert caught.value.step == 3
+    torch.testing.assert_close(caught.value.images, path[2])
+    broken = network()
+    with torch.no_grad():
+        broken.conv1.bias[0] = math.nan
+    with pytest.raises(NotFinite, match="at step 0") as caught:
+        render(broken, channel("conv2", 0), **SMALL)
+    assert caught.value.images.isfinite().all()
+
+
+def test_bad_input_is_named():
+    model = network()
+    cases = [
+        ("did you mean 'conv", channel("conv3", 0), {}),
+        ("has channels 0 to 4; there is no channel 5", channel("conv2", 5), {}),
+        ("there is no channel -1", neuron("conv2", -1), {}),
+        ("The model's output has channels 0 to 1; there is no channel 2", logit(2), {}),
+        ("has 8 × 8 positions; there is no position", position("conv2", (0, 8)), {}),
+        ("has 5 channels, and the direction has 4", direction("conv2", torch.ones(4)), {}),
+        ("render with images=2", diversity("conv2"), {}),
+        ("render at the size", inversion("conv2", torch.ones(1, 5, 3, 3)), {}),
+        ("An objective is needed", [], {}),
+        ("An objective is needed", ["conv2"], {}),
+        ("steps and images must be at least 1", logit(0), {"steps": 0}),
+        ("learning_rate positive", logit(0), {"learning_rate": math.nan}),
+        ("leaves nothing of", logit(0), {"transformations": [jitter(16)]}),
+    ]
+    for message, goal, settings in cases:
+        with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+            render(model, goal, **SMALL | settings)
+    for vector in (torch.zeros(5), torch.ones(1, 5), torch.tensor([math.inf, 1])):
+        with pytest.raises(ValueError, match="A direction is a vector"):
+            direction("conv2", vector)
+    with pytest.raises(ValueError, match="3 × 3 matrix"):
+        fourier(8, colours=torch.ones(2, 3))
+    with pytest.raises(ValueError, match="is empty"):
+        pixels(0)
+    with pytest.raises(ValueError, match="choose a layer with"):
+        render(nn.Sequential(nn.Flatten(), nn.Flatten(0)), channel("1", 0), **SMALL)
+    with pytest.raises(ValueError, match="has not run"):
+        unused = nn.Module()
+        unused.used, unused.aside = nn.Conv2d(3, 2, 1), nn.Conv2d(3, 2, 1)
+        unused.forward = unused.used.forward
+        render(unused, channel("aside", 0), **SMALL)
+    with pytest.raises(ValueError, match="There are no pictures"):
+        colour_matrix([])
+    with pytest.raises(ValueError, match="N at least 1"):
+        evaluate(model, logit(0), torch.zeros(0, 3, 8, 8))
+
+
+# ---------------------------------------------------------------------------------------------------- dataset examples
+
+
+@pytest.mark.parametrize("by", ["max", "mean"])
+@pytest.mark.parametrize("size", [1, 4, 30])
+def test_top_examples_are_those_of_one_big_sort(by, size):
+    model = network()
+    images = torch.rand(30, 3, 12, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        maps = model.conv2(model.pool(model.relu1(model.norm1(model.conv1(images)))))
+    scores = maps.amax((2, 3)) if by == "max" else maps.mean((2, 3))
+    expected, order = scores.T.sort(dim=1, descending=True)
+    found = top_examples(model, "conv2", [(batch, "label") for batch in images.split(size)], k=4, by=by)
+    torch.testing.assert_close(found.values, expected[:, :4])
+    assert torch.equal(found.index, order[:, :4])
+    for unit in range(5):
+        assert torch.equal(found.pictures(unit), images[order[unit, :4]])
+        for rank in range(4):
+            row, column = found.position[unit, rank].tolist()
+            assert maps[order[unit, rank], unit, row, column] == maps[order[unit, rank], unit].max()
+    assert model.tail.runs == 0
+    assert set(found._pictures) == set(found.index.flatten().tolist())
+
+
+def test_crops_are_receptive_fields_by_hand():
+    # conv 3, average of 2, conv 3: 8 pixels; position p sees from 2p - 3 to 2p + 5
+    model = network()
+    images = torch.rand(9, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    found = top_examples(model, "conv2", [images], k=5)
+    for unit in range(5):
+        for rank, crop in enumerate(found.crops(unit)):
+            (row, column), picture = found.position[unit, rank].tolist(), images[found.index[unit, rank]]
+            top, left = max(0, 2 * row - 3), max(0, 2 * column - 3)
+            bottom, right = min(16, 2 * row + 5), min(24, 2 * column + 5)
+            assert found.boxes[unit, rank].tolist() == [top, left, bottom, right]
+            assert torch.equal(crop, picture[:, top:bottom, left:right])
+
+
+def test_top_examples_of_directions_channels_and_vectors():
+    model, images = network(), torch.rand(7, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    everything = top_examples(model, "conv2", [images], k=3)
+    some = top_examples(model, "conv2", [images], channels=[4, 1], k=3)
+    along = top_examples(model, "conv2", [images], directions=torch.eye(5)[[4, 1]], k=3)
+    for found in (some, along):
+        torch.testing.assert_close(found.values, everything.values[[4, 1]])
+        assert torch.equal(found.index, everything.index[[4, 1]])
+    logits = top_examples(model, "fc", [images], k=100)
+    assert logits.values.shape == (2, 7)
+    assert torch.equal(logits.boxes[0, 0], torch.tensor([0, 0, 8, 8]))
+
+
+def test_of_equals_the_first_is_taken():
+    model, images = identity(), torch.full((6, 3, 4, 4), 0.5)
+    assert top_examples(model, "0", images.split(2), k=3).index.tolist() == [[0, 1, 2]] * 3
+
+
+def test_top_examples_refuse_bad_input():
+    model, images = network(), torch.rand(2, 3, 8, 8)
+    cases = [
+        ("There are no pictures", [], {}),
+        ("There are no pictures", [images[:0]], {}),
+        ("NaN or infinite", [images * math.nan], {}),
+        ("A batch must be a tensor", ["picture"], {}),
+        ("there is no channel 9", [images], {"channels": [9]}),
+        ("directions must be", [images], {"directions": torch.ones(3)}),
+        ('by is "max" or "mean"', [images], {"by": "median"}),
+    ]
+    for message, batches, settings in cases:
+        with pytest.raises(ValueError, match=message):
+            top_examples(model, "conv2", batches, **settings)
