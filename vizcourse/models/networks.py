@@ -309,7 +309,9 @@ def _scenes_transformer(classes: int) -> nn.Module:
 
 
 def _photos_transformer(classes: int) -> nn.Module:
-    return vision_transformer(classes, image_size=32, stem=((48, 2), (96, 2), (192, 2)), width=128, heads=4, hidden=256)
+    return vision_transformer(
+        classes, image_size=32, stem=((32, 1), (64, 2), (128, 2), (192, 2)), width=128, heads=4, hidden=256
+    )
 
 
 def _small_residual(classes: int) -> nn.Module:

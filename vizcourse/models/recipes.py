@@ -469,7 +469,7 @@ RECIPES: dict[str, Recipe] = {
         about="A vision transformer of 12 layers on photographs, as in the work on activation patching, but small.",
         pictures="CIFAR-10: 50,000 photographs of 32 px in ten classes; held out: its 10,000 test photographs",
         data=_cifar10,
-        schedule=Schedule((Phase(12, 32, 128),), "adamw", peak=1.5e-3, weight_decay=0.05),
+        schedule=Schedule((Phase(14, 32, 128),), "adamw", peak=1.5e-3, weight_decay=0.05),
         augment=training.both(training.mirror, training.shift(4)),
         measures=(_greyscale_accuracy(_cifar10),),
         weaknesses=("Trained for minutes, on a processor and from scratch: far from what a transformer can do.",),
