@@ -66,7 +66,7 @@ solutions: $(VENV)/.installed-test
 # without a network, so that one closing line counts everything.
 test: lint solutions
 	@$(BIN)/vizcourse check
-	@sh tests/offline.sh $(BIN)/python -m pytest $(NBVAL) -q tests notebooks $(PYTEST_FLAGS)
+	@sh tests/offline.sh $(BIN)/python -m pytest $(NBVAL) -q --durations=10 tests notebooks $(PYTEST_FLAGS)
 
 test-browser: $(VENV)/.installed-test
 	@sh tests/offline.sh $(BIN)/python -m pytest -m browser tests/browser $(PYTEST_FLAGS)
