@@ -82,7 +82,8 @@ def test_the_address_stands_in_one_place():
 def test_the_readme_has_the_address_and_the_lessons_of_now():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "<!-- lessons" in readme and f"git clone {notebooks.repository()} vizcourse" in readme
-    assert notebooks.stamp_readme(readme) == readme, "run `make notebooks`"
+    current = notebooks.stamp_readme(readme) == readme
+    assert current, "the lessons or the address have changed: run `make notebooks`"
 
 
 def test_nothing_names_a_folder_of_this_machine():
