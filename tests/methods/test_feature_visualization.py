@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional
 
@@ -182,7 +183,7 @@ def test_diversity_by_hand():
 
 def test_diversity_makes_pictures_differ():
     def likeness(objective):
-        found = render(network(), objective, **SMALL | {"images": 2, "steps": 60})
+        found = render(network(), objective, **SMALL | {"variants": 2, "steps": 60})
         return -evaluate(network(), diversity("conv2"), found.images).mean().item()
 
     alike, unlike = likeness(channel("conv2", 1)), likeness(channel("conv2", 1) + 10 * diversity("conv2"))
@@ -415,12 +416,25 @@ def test_frames_are_kept_evenly_and_on_request():
 
 def test_a_batch_gives_the_same_pictures_as_one_by_one():
     goals = [channel("conv2", 1), 2 * neuron("conv1", 3) - l2(), logit(0), channel("conv2", 4) + 0.1 * diversity("conv2")]
-    settings = SMALL | {"image": fourier(16), "images": 2, "seed": 5, "transformations": LUCENT, "steps": 10}
+    settings = SMALL | {"image": fourier(16), "variants": 2, "seed": 5, "transformations": LUCENT, "steps": 10}
     together = render(network(), goals, **settings)
     for number, goal in enumerate(goals):
         alone = render(network(), goal, **settings)
         torch.testing.assert_close(together.images[2 * number : 2 * number + 2], alone.images, atol=1e-4, rtol=0)
         torch.testing.assert_close(together.values[:, 2 * number : 2 * number + 2], alone.values, atol=1e-4, rtol=1e-3)
+
+
+def test_any_network_will_do():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        vit = torchvision.models.VisionTransformer(32, 8, num_layers=2, num_heads=2, hidden_dim=16, mlp_dim=16)
+        resnet = torchvision.models.resnet18(num_classes=4)
+    block = "encoder.layers.encoder_layer_0"
+    goals = [channel(block, 3), neuron(block, 3, (0, 16)), channel("encoder.layers.encoder_layer_1.self_attention", 0)]
+    assert render(vit, goals, **SMALL | {"image": fourier(32)}).images.shape == (3, 3, 32, 32)
+    assert top_examples(vit, block, [torch.rand(2, 3, 32, 32)]).boxes[0, 0].tolist() == [0, 0, 32, 32]
+    shared = render(resnet, channel(("layer1.0.relu", 0), 5) + channel(resnet.layer2, 1), **SMALL | {"steps": 40})
+    assert shared.values[-1] > shared.values[0]
 
 
 def test_seeds_decide_everything_and_the_random_state_is_untouched():
@@ -565,11 +579,11 @@ def test_bad_input_is_named():
         ("The model's output has channels 0 to 1; there is no channel 2", logit(2), {}),
         ("has 8 × 8 positions; there is no position", position("conv2", (0, 8)), {}),
         ("has 5 channels, and the direction has 4", direction("conv2", torch.ones(4)), {}),
-        ("render with images=2", diversity("conv2"), {}),
+        ("render with variants=2", diversity("conv2"), {}),
         ("render at the size", inversion("conv2", torch.ones(1, 5, 3, 3)), {}),
         ("An objective is needed", [], {}),
         ("An objective is needed", ["conv2"], {}),
-        ("steps and images must be at least 1", logit(0), {"steps": 0}),
+        ("steps and variants must be at least 1", logit(0), {"steps": 0}),
         ("learning_rate positive", logit(0), {"learning_rate": math.nan}),
         ("leaves nothing of", logit(0), {"transformations": [jitter(16)]}),
     ]

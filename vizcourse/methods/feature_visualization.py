@@ -174,13 +174,13 @@ def diversity(layer: Wanted) -> Objective:
     """How different the pictures of one objective are: add some of it to see several facets of one unit.
 
     Minus the mean cosine between the Gram matrices (channel by channel, as for artistic style) of a picture and each of
-    the others. Render with ``images=2`` or more.
+    the others. Render with ``variants=2`` or more.
     """
 
     def measure(maps: Tensor, name: str) -> Tensor:
         count = len(maps)
         if count < 2:
-            raise ValueError("diversity compares the pictures of one objective: render with images=2 or more.")
+            raise ValueError("diversity compares the pictures of one objective: render with variants=2 or more.")
         flat = maps.flatten(2)
         grams = functional.normalize((flat @ flat.transpose(1, 2)).flatten(1), dim=1)
         return (grams.square().sum(1) - grams @ grams.sum(0)) / (count - 1)
@@ -524,7 +524,7 @@ def render(
     steps: int = 128,
     learning_rate: float = 0.05,
     transformations: Sequence[Transformation] = DEFAULT,
-    images: int = 1,
+    variants: int = 1,
     seed: int = 0,
     frames: int = 0,
     warm_up: int = 16,
@@ -544,7 +544,7 @@ def render(
         learning_rate: Adam's.
         transformations: applied in turn, one draw for the whole batch; ``()`` for none. What they leave is cut or framed
             with grey to the picture's own size.
-        images: pictures for each objective, from different noise.
+        variants: pictures of each objective, from different noise.
         seed: of the noise and of the transformations.
         frames: how many pictures of the path to keep, evenly from the start to the end.
         warm_up: steps, at most half of all, in which a gradient that is wholly blocked by a ReLU is let through where it
@@ -562,11 +562,11 @@ def render(
         torch.Size([2, 3, 96, 96])
     """
     objectives = _checked(objective)
-    if min(steps, images) < 1 or frames < 0 or not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise ValueError("steps and images must be at least 1, frames at least 0 and learning_rate positive and finite.")
+    if min(steps, variants) < 1 or frames < 0 or not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise ValueError("steps and variants must be at least 1, frames at least 0 and learning_rate positive and finite.")
     image = image or fourier(getattr(model, "input_size", 96))
     generator = torch.Generator().manual_seed(seed)
-    start = image.start(images, generator)
+    start = image.start(variants, generator)
     parameter = start.repeat(len(objectives), *[1] * (start.ndim - 1)).to(_device(model)).requires_grad_()
     optimizer = torch.optim.Adam([parameter], learning_rate)
     frame_steps = tuple(round(steps * number / max(1, frames - 1)) for number in range(frames)) if frames != 1 else (steps,)
@@ -578,13 +578,15 @@ def render(
     with _left_alone(model, *image.modules), torch.enable_grad(), _running(model, _layers(objectives)) as run:
         for step in tqdm(range(steps), "rendering", delay=3, leave=False, disable=not progress):
             pictures = image.decode(parameter)
-            good = pictures.detach() if good is None else good
-            kept += [pictures.detach().cpu()] * frame_steps.count(step)
+            now = pictures.detach().clone()
+            good = now if good is None else good
+            kept += [now.cpu()] * frame_steps.count(step)
             seen = pictures
             for transform in transformations:
                 seen = transform(seen, generator)
             with _PassingReLU() if step < warm_up else nullcontext():
-                maps = run(_cut(seen, pictures.shape[2:]))
+                # With the channels side by side in memory, pooling and convolution are faster; the values are the same.
+                maps = run(_cut(seen, pictures.shape[2:]).contiguous(memory_format=torch.channels_last))
             terms = _measure(objectives, maps | {None: ("", pictures)})  # penalties look at the untransformed pictures
             each = _weighed(terms)
             layered = [value.detach() for pairs in terms for term, value in pairs if term.layer is not None]
@@ -597,12 +599,12 @@ def render(
             if not (each.detach().sum() + gradient.sum()).isfinite():
                 wrong = [term.name for pairs in terms for term, value in pairs if not value.isfinite().all()]
                 raise NotFinite(
-                    f"{' and '.join(wrong[:3]) or 'The gradient'} is not finite at step {step}: check the model's weights, "
+                    f"{_and(wrong) or 'The gradient'} is not finite at step {step}: check the model's weights, "
                     "or use a smaller weight or learning rate; the last good pictures are this error's .images.",
                     step,
                     good,
                 )
-            good = pictures.detach()
+            good = now
             values.append(each.detach())
             parameter.grad = gradient
             optimizer.step()
@@ -730,10 +732,15 @@ def _refuse_constant(terms: list[list[tuple[Term, Tensor]]], parameter: Tensor, 
             found[number] = f"{term.name} is {value[0].item():g} whatever the picture ({steps} steps)"
     if found:
         raise ConstantObjective(
-            f"{' and '.join(found.values())}: a dead unit, or one that noise does not wake; "
+            f"{_and(list(found.values()))}: a dead unit, or one that noise does not wake; "
             "leave it out, or try another seed or a longer warm_up.",
             list(found),
         )
+
+
+def _and(texts: Sequence[str], most: int = 3) -> str:
+    more = [f"{len(texts) - most} more"] if len(texts) > most else []
+    return " and ".join([*texts[:most], *more])
 
 
 class _PassingReLU(TorchFunctionMode):
@@ -886,6 +893,8 @@ def _receptive_fields(model: nn.Module, layer: Wanted, picture: Tensor, draws: i
     with _left_alone(model), torch.enable_grad(), _running(model, [layer]) as run, _PassingReLU():
         with torch.no_grad():
             rows, columns = run(picture)[layer][1].shape[2:]
+        if rows == 1:  # a vector, or tokens: they see everything
+            return torch.tensor([[0, picture.shape[2]]]), torch.tensor([[0, picture.shape[3]]]).expand(columns, 2)
         number = torch.arange(max(rows, columns))
         reach = torch.zeros(len(number), *picture.shape[2:], dtype=torch.bool)
         for _ in range(draws):
