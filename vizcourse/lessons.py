@@ -35,7 +35,7 @@ LESSONS: tuple[Lesson, ...] = (
         title="CNN basics",
         promise="Build a convolution by hand, read any activation in a network, and switch a channel off to see "
         "what it was for.",
-        minutes=75,
+        minutes=90,
         stars=1,
     ),
 )

@@ -132,6 +132,8 @@ def test_bad_input_is_named(resnet):
     images = torch.rand(1, 3, 64, 64)
     with pytest.raises(ValueError, match="has channels 0 to 127; there is no channel 128"):
         silence(resnet, "layer2", images, [128])
+    with pytest.raises(ValueError, match=r"write \[3\] for channel 3"):
+        silence(resnet, "layer2", images, 3)
     with pytest.raises(ValueError, match="at least one"):
         silencing_effects(resnet, "layer2", images[:0])
     with pytest.raises(ValueError, match="did you mean"):

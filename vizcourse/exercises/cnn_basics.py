@@ -50,12 +50,25 @@ def _padded_afterwards(size, kernel, stride=1, padding=0):
     return (size - kernel) // stride + 1 + 2 * padding
 
 
+def _one_added_too_early(size, kernel, stride=1, padding=0):
+    return (size + 2 * padding - kernel + 1) // stride
+
+
+def _whole_number(learner):
+    """A float compares equal to the right answer, and then cannot be the size of a tensor."""
+    if isinstance(given := learner(8, 3, 2), int):
+        return None
+    kind = type(given).__name__
+    return f"The value is right, but it is a {kind} ({given!r}): a number of positions is an int. Divide with `//`."
+
+
 OUTPUT_SIZE = CodeExercise(
     id="1.1",
     title="How many positions?",
     stars=1,
-    minutes=6,
+    minutes=4,
     reference=output_size,
+    judge=_whole_number,
     cases=((3, 3), (5, 2), (7, 3, 2), (8, 3, 2), (8, 3, 2, 1), (28, 5, 1, 2), (64, 7, 4, 3), (244, 3, 2, 1)),
     hints=(
         "Draw 7 pixels in a row and slide a window of 3 over them in steps of 2. Where can its left end stand?",
@@ -75,9 +88,14 @@ OUTPUT_SIZE = CodeExercise(
             _without_the_first,
         ),
         Mistake(
+            "one-too-early",
+            "The 1 is added before the division. First count the steps, `(…) // stride`; then add one for "
+            "the window at the start.",
+            _one_added_too_early,
+        ),
+        Mistake(
             "rounded-up",
-            "The division is rounded up, so the last window sticks out over the edge. PyTorch leaves it "
-            "out: round down.",
+            "The division is rounded up, so the last window sticks out over the edge. PyTorch leaves it out: round down.",
             _rounded_up,
         ),
         Mistake(
@@ -96,7 +114,7 @@ OUTPUT_SIZE = CodeExercise(
         _padded_afterwards,
         lambda size, kernel, stride=1, padding=0: (size + 2 * padding - stride) // kernel + 1,
     ),
-    insight="Each stride of 2 halves a map; a 3×3 window with padding 1 keeps its size.",
+    insight="A stride of 2 (about) halves a map; a 3×3 window with padding 1 keeps its size.",
     used_next="1.2 needs it to know how large the feature map is.",
 )
 
@@ -161,6 +179,15 @@ def _rows_and_columns_swapped(image, kernels, stride=1, padding=0):
     return _conv(image, kernels, stride, padding).transpose(1, 2).contiguous()
 
 
+def _kernels_last(image, kernels, stride=1, padding=0):
+    return _conv(image, kernels, stride, padding).permute(1, 2, 0).contiguous()
+
+
+def _summed_over_kernels(image, kernels, stride=1, padding=0):
+    answer = _conv(image, kernels, stride, padding)
+    return answer.sum(dim=0, keepdim=True).expand_as(answer).contiguous()
+
+
 def _edge_padding(image, kernels, stride=1, padding=0):
     padded = nn.functional.pad(image[None], [padding] * 4, mode="replicate")[0] if padding else image
     return _conv(padded, kernels, stride, 0)
@@ -173,13 +200,11 @@ def _convolution_cases(seed):
         return torch.randint(-3, 4, shape, generator=generator).float()
 
     return [
-        (whole(1, 3, 3), whole(1, 1, 2, 2)),
-        (whole(2, 3, 3), whole(1, 2, 2, 2)),
+        (whole(1, 3, 3), whole(2, 1, 2, 2)),
+        (whole(2, 3, 4), whole(2, 2, 2, 2)),
         case(whole(1, 4, 4), whole(2, 1, 3, 3), padding=1),
         case(whole(3, 7, 6), whole(2, 3, 3, 2), stride=2),
-        case(
-            torch.randn(3, 8, 9, generator=generator), torch.randn(4, 3, 3, 3, generator=generator), stride=2, padding=2
-        ),
+        case(torch.randn(3, 8, 9, generator=generator), torch.randn(4, 3, 3, 3, generator=generator), stride=2, padding=2),
     ]
 
 
@@ -187,7 +212,7 @@ CONVOLUTION = CodeExercise(
     id="1.2",
     title="Convolution by hand",
     stars=3,
-    minutes=15,
+    minutes=12,
     reference=conv2d,
     cases=_convolution_cases,
     setup_source="from vizcourse.methods.convolution import output_size",
@@ -211,8 +236,18 @@ CONVOLUTION = CodeExercise(
             _first_channel_only,
         ),
         Mistake("mean", "You average the products of a window; a convolution *sums* them.", _mean_instead_of_sum),
+        Mistake("channel-mean", "You average over the input channels; their contributions are summed.", _mean_over_channels),
         Mistake(
-            "channel-mean", "You average over the input channels; their contributions are summed.", _mean_over_channels
+            "kernels-last",
+            "Your result is laid out (rows, columns, K). PyTorch puts channels first: `result.permute(2, 0, 1)`, or fill "
+            "`result[:, row, column]`.",
+            _kernels_last,
+        ),
+        Mistake(
+            "summed-over-kernels",
+            "You sum over the kernels as well, so all maps are equal. Sum over channel, row and column of the window only, "
+            "`dim=(1, 2, 3)`: one number for each kernel.",
+            _summed_over_kernels,
         ),
         Mistake(
             "stride-ignored",
@@ -285,6 +320,9 @@ def _orientation_judge(value):
         return Problem(measured, mistake="turned")
     if vertical > 5 * horizontal:
         return None
+    if vertical > 1.5 * horizontal:
+        times = vertical / horizontal
+        return f"The right direction: {times:.1f} times as strong for vertical edges, and 5 times are asked. {measured}"
     return Problem(measured, mistake="both")
 
 
@@ -300,13 +338,13 @@ ORIENTATION = AnswerExercise(
     id="1.3",
     title="A kernel that sees vertical edges only",
     stars=2,
-    minutes=8,
+    minutes=6,
     judge=_orientation_judge,
     blank=_is_identity,
     setup_source="from vizcourse.widgets.cnn_basics import KernelLab\nlab = KernelLab()",
     solution_source='lab.set(kernel=[[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]])\nanswer("1.3", lab)',
     hints=(
-        "At an vertical edge the picture changes from left to right. Compare the left with the right column of the window.",
+        "At a vertical edge the picture changes from left to right. Compare the left with the right column of the window.",
         "On an even area the answer must be zero, so the nine numbers must add up to zero.",
         "If all three rows are equal, horizontal edges cancel out.",
     ),
@@ -319,21 +357,18 @@ ORIENTATION = AnswerExercise(
         ),
         Mistake(
             "both",
-            "This kernel answers to both orientations. It must not care what changes from top to bottom: make "
-            "its rows equal.",
+            "This kernel answers to both orientations. It must not care what changes from top to bottom: make its rows equal.",
             [[0, 1, 0], [1, -4, 1], [0, 1, 0]],
         ),
         Mistake(
             "brightness",
-            "This kernel also answers to an even grey area, where there is no edge at all: its numbers "
-            "must add up to zero.",
+            "This kernel also answers to an even grey area, where there is no edge at all: its numbers must add up to zero.",
             [[0, 1, 1], [0, 1, 1], [0, 1, 1]],
         ),
         Mistake("silent", "All numbers are zero, or cancel out: this kernel answers to nothing.", [[0, 0, 0]] * 3),
     ),
     unlisted=([["a", 1], [2, 3]], [1.0, 0.0, -1.0], [[float("nan")] * 3] * 3),
-    insight="You have built by hand what the first layer of every trained network finds by itself: an oriented edge "
-    "detector.",
+    insight="You have built by hand what the first layer of every trained network finds by itself: an oriented edge detector.",
     used_next="In the next section you meet the kernels that a network has learned.",
 )
 
@@ -373,6 +408,12 @@ def _always_two(image, size=2):
     return max_pool(image, 2)
 
 
+def _blocks_not_moved(image, size=2):
+    channels, height, width = image.shape
+    rows, columns = height // size, width // size
+    return nn.functional.max_pool2d(image[None], size, stride=1)[0][:, :rows, :columns]
+
+
 def _mixed_blocks(image, size=2):
     channels, height, width = image.shape
     rows, columns = height // size, width // size
@@ -394,18 +435,16 @@ POOLING = CodeExercise(
     id="1.4",
     title="Max pooling",
     stars=1,
-    minutes=8,
+    minutes=6,
     reference=max_pool,
     cases=_pooling_cases,
     hints=(
         "Blocks do not overlap: block (row, column) covers pixels row·size … row·size + size − 1.",
-        "Cut off what does not fill a block, reshape to (C, rows, size, columns, size), and take the maximum over the two "
-        "axes of length `size`.",
+        "Cut off what does not fill a block, reshape to (C, rows, size, columns, size), and take `.amax` over the two "
+        "axes of length `size` (`.max` gives the places as well).",
     ),
     mistakes=(
-        Mistake(
-            "average", "This is average pooling: it takes the mean of each block, not the largest value.", _average_pool
-        ),
+        Mistake("average", "This is average pooling: it takes the mean of each block, not the largest value.", _average_pool),
         Mistake(
             "over-channels",
             "The maximum runs over the channels as well. Pooling works on each channel by itself: as "
@@ -413,6 +452,12 @@ POOLING = CodeExercise(
             _pool_channels_too,
         ),
         Mistake("overlapping", "Your windows overlap: they move on by 1 pixel instead of by `size`.", _overlapping),
+        Mistake(
+            "not-moved",
+            "The result has the right shape, but your blocks move on by one pixel each: block number `row` begins at pixel "
+            "`row * size`.",
+            _blocks_not_moved,
+        ),
         Mistake("top-left", "You keep the top left pixel of each block (that is a stride, not a maximum).", _top_left),
         Mistake(
             "keeps-the-rest",
@@ -449,7 +494,7 @@ PARAMETERS = CodeExercise(
     id="1.5",
     title="How many numbers does a layer learn?",
     stars=1,
-    minutes=5,
+    minutes=3,
     reference=conv_parameters,
     cases=((1, 1, 3), (3, 2, 3), (3, 16, 5), (16, 32, 3, False), (64, 64, 3), case(2, 5, 1, bias=False)),
     hints=(
@@ -493,7 +538,7 @@ PARAMETERS = CodeExercise(
         lambda channels_in, channels_out, kernel, bias=True: (channels_in + channels_out) * kernel**2,
     ),
     insight="The size of the picture is not in the formula: the same weights serve every place.",
-    used_next="The next cell sets it beside a fully connected layer.",
+    used_next="The next cell sets it beside PyTorch's own count.",
 )
 
 # --- 1.6 vocabulary --------------------------------------------------------------------------------------------------
@@ -502,10 +547,10 @@ VOCABULARY = ChoiceExercise(
     id="1.6",
     title="Read a slice of the cube",
     stars=1,
-    minutes=4,
+    minutes=3,
     question="`acts['pool2']` has shape (1, 12, 16, 16). What is `acts['pool2'][0, :, 3, 5]`?",
     options={
-        "a": "One neuron: the number that one unit gives at one place",
+        "a": "One neuron: the number that one channel gives at one place",
         "b": "One spatial position: what all 12 channels say about the same place",
         "c": "One channel: the feature map of one kernel",
         "d": "The weights of a kernel of the layer",
@@ -519,14 +564,12 @@ VOCABULARY = ChoiceExercise(
     mistakes=(
         Mistake(
             "neuron",
-            "A neuron would need all four indices, [0, channel, 3, 5]; here the channel is left open, so 12 "
-            "numbers come out.",
+            "A neuron would need all four indices, [0, channel, 3, 5]; here the channel is left open, so 12 numbers come out.",
             "a",
         ),
         Mistake(
             "channel",
-            "A channel fixes the second index and leaves rows and columns open: [0, 7]. Here it is the other "
-            "way round.",
+            "A channel fixes the second index and leaves rows and columns open: [0, 7]. Here it is the other way round.",
             "c",
         ),
         Mistake(
@@ -586,6 +629,14 @@ def _kernels_multiplied(layers):
     return math.prod(kernel for kernel, _ in layers)
 
 
+def _own_stride(layers):
+    return 1 + sum((kernel - 1) * stride for kernel, stride in layers)
+
+
+def _from_zero(layers):
+    return receptive_field(layers) - 1
+
+
 def _not_minus_one(layers):
     size, jump = 1, 1
     for kernel, stride in layers:
@@ -598,7 +649,7 @@ FIELD = CodeExercise(
     id="1.7",
     title="What one neuron can see",
     stars=2,
-    minutes=10,
+    minutes=6,
     reference=receptive_field,
     cases=(
         ([],),
@@ -624,8 +675,7 @@ FIELD = CodeExercise(
         ),
         Mistake(
             "kernels-added",
-            "You add up the kernels. The windows overlap: a second 3×3 adds only 2 pixels to the first, "
-            "one at each end.",
+            "You add up the kernels. The windows overlap: a second 3×3 adds only 2 pixels to the first, one at each end.",
             _kernels_added,
         ),
         Mistake(
@@ -633,6 +683,17 @@ FIELD = CodeExercise(
             "A layer's own stride does not widen its own window, only those of the layers behind it: "
             "first enlarge the field, then multiply the distance.",
             _jump_too_early,
+        ),
+        Mistake(
+            "own-stride",
+            "Each window is multiplied by its *own* stride. What counts is how far apart its inputs are: the product of all "
+            "strides *before* it.",
+            _own_stride,
+        ),
+        Mistake(
+            "from-zero",
+            "One pixel is missing everywhere. Without any layer a pixel sees itself: start from 1.",
+            _from_zero,
         ),
         Mistake(
             "last-stride-only",
@@ -720,11 +781,19 @@ def _training_judge(learner):
     held_out = accuracy(network, *shape_pictures("test"))
     if held_out >= 0.95:
         return None
+    measured = f"After five epochs it names {held_out:.0%} of held-out pictures right; 95 % are asked for."
+    modules = list(network.modules())
+    widest = max(module.out_channels for module in modules if isinstance(module, nn.Conv2d))
+    if not any(isinstance(module, nn.BatchNorm2d) for module in modules):
+        return Problem(measured, mistake="no-batch-norm")
+    if any(isinstance(module, nn.AdaptiveAvgPool2d) for module in modules):
+        return Problem(measured, mistake="average")
+    if any(isinstance(module, nn.Linear) and module.in_features > 2 * widest for module in modules):
+        return Problem(measured, mistake="flattened")
     seen = accuracy(network, images[:600], labels[:600])
     return (
-        f"After five epochs it names {held_out:.0%} of held-out pictures right (and {seen:.0%} of those it was trained "
-        "on); 95 % are asked for. Batch norm after each convolution makes training much faster, and more than one "
-        "convolution with pooling between lets it see whole shapes."
+        f"{measured} (Of those it was trained on: {seen:.0%}.) Give it more channels, and two or three convolutions with "
+        "pooling between, so that the last one sees a whole shape."
     )
 
 
@@ -752,27 +821,43 @@ def _not_flattened():
     return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 3, 3))
 
 
+def _averaged():
+    return nn.Sequential(*[nn.AdaptiveAvgPool2d(1) if isinstance(m, nn.AdaptiveMaxPool2d) else m for m in make_network()])
+
+
+def _flattened():
+    blocks = list(make_network())[:8]
+    return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(32 * 8 * 8, 3))
+
+
+def _no_batch_norm():
+    return nn.Sequential(*[m for m in make_network() if not isinstance(m, nn.BatchNorm2d)])
+
+
 def _too_small():
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    )
 
 
 def _wrong_size():
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8 * 32 * 32, 3)
-    )
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8 * 32 * 32, 3))
 
 
 TRAINING = CodeExercise(
     id="1.8",
     title="Train your own",
     stars=2,
-    minutes=12,
+    minutes=10,
     reference=make_network,
     judge=_training_judge,
     hints=(
-        "Repeat a block of convolution, batch norm, ReLU and max pooling two or three times, with more channels each time.",
-        "At the end, nn.AdaptiveMaxPool2d(1) keeps the strongest answer of each channel, wherever it was; then nn.Flatten() "
-        "and nn.Linear(channels, 3).",
+        "Repeat a block of convolution, batch norm, ReLU and max pooling two or three times, with more channels each time: "
+        "nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2), and so on.",
+        "At the end you need one number a channel that does not depend on where the shape stands. The mean over all places "
+        "waters a small shape down; what is left of it in the largest value?",
+        "nn.AdaptiveMaxPool2d(1) keeps the strongest answer of each channel, wherever it was; then nn.Flatten() and "
+        "nn.Linear(channels, 3).",
     ),
     mistakes=(
         Mistake(
@@ -795,12 +880,29 @@ TRAINING = CodeExercise(
         ),
         Mistake(
             "shape",
-            "It does not give one logit a class for each picture, (N, 3): pool to 1×1, flatten, and end in "
-            "nn.Linear(…, 3).",
+            "It does not give one logit a class for each picture, (N, 3): pool to 1×1, flatten, and end in nn.Linear(…, 3).",
             _not_flattened,
         ),
+        Mistake(
+            "average",
+            "At the end you *average* over all places, and a shape that covers a tenth of the picture is watered down ten "
+            "times. That can be learned, but not in five epochs: keep each channel's largest value, nn.AdaptiveMaxPool2d(1).",
+            _averaged,
+        ),
+        Mistake(
+            "flattened",
+            "At the end you connect every place of the maps with every class. So the network has to learn each shape anew at "
+            "each place, which is what convolutions were to spare it: pool over all places first, nn.AdaptiveMaxPool2d(1).",
+            _flattened,
+        ),
+        Mistake(
+            "no-batch-norm",
+            "It learns too slowly for five epochs: without batch norm the scale of the maps drifts from layer to layer. Put "
+            "nn.BatchNorm2d(channels) after each convolution.",
+            _no_batch_norm,
+        ),
     ),
-    unlisted=(_wrong_size,),
+    unlisted=(_wrong_size, _too_small),
     insight="A few thousand weights, shared over all places, learn what three shapes are in seconds.",
     used_next="The controls below take this network's one advantage away: they shuffle the pixels.",
 )
@@ -876,6 +978,33 @@ def _never_restored(model, layer, images, labels):
     return int(torch.stack(changes).argmax())
 
 
+def _absolute_too_late(model, layer, images, labels):
+    effects, _ = _changes(model, layer, images)
+    return int(effects[:, torch.arange(len(labels)), labels].mean(1).abs().argmax())
+
+
+def _every_class(model, layer, images, labels):
+    effects, _ = _changes(model, layer, images)
+    return int(effects.abs().mean(dim=(1, 2)).argmax())
+
+
+def _labels_as_columns(model, layer, images, labels):
+    effects, _ = _changes(model, layer, images)
+    return int(effects[:, :, labels].abs().mean(dim=(1, 2)).argmax())
+
+
+def _largest_on_one_picture(model, layer, images, labels):
+    effects, _ = _changes(model, layer, images)
+    return int(effects[:, torch.arange(len(labels)), labels].abs().amax(1).argmax())
+
+
+def _logits(model, layer, images, labels):
+    rows, count = torch.arange(len(labels)), _activation(model, layer, images).shape[1]
+    clean = model(images)[rows, labels]
+    silenced = [silence(model, layer, images, [channel])[rows, labels] for channel in range(count)]
+    return int((torch.stack(silenced) - clean).abs().mean(1).argmax())
+
+
 def _most_spread(model, layer, images, labels):
     return int(_activation(model, layer, images).std(dim=(0, 2, 3)).argmax())
 
@@ -902,18 +1031,20 @@ class _Toy(nn.Module):
 
 
 def _importance_cases(seed):
-    generator = torch.Generator().manual_seed(seed)
-    return [
-        (_Toy(toy), "relu", torch.rand(4, 3, 6, 6, generator=generator), torch.tensor([toy % 3, 1, 2, 1]))
-        for toy in range(8)
-    ]
+    cases = []
+    # Among the first 160 toys the first four tell every two of the mistakes apart (found by a greedy search).
+    for toy in (99, 3, 24, 5, 0, 1, 2, 7):
+        generator = torch.Generator().manual_seed(toy)
+        images = torch.rand(5, 3, 6, 6, generator=generator)
+        cases.append((_Toy(toy), "relu", images, torch.randint(0, 3, (5,), generator=generator)))
+    return cases
 
 
 IMPORTANCE = CodeExercise(
     id="1.9",
     title="The channel that matters most",
     stars=2,
-    minutes=12,
+    minutes=10,
     reference=most_important_channel,
     cases=_importance_cases,
     setup_source="from vizcourse.hooks import capture\nfrom vizcourse.methods.convolution import silence",
@@ -949,8 +1080,34 @@ IMPORTANCE = CodeExercise(
             _only_gains,
         ),
         Mistake(
-            "first-picture", "Only the first picture decides in your code: average over all of them.", _first_picture
+            "absolute-too-late",
+            "You average first and take the absolute value afterwards, so a channel that helps one picture and harms another "
+            "comes out as zero. Take the absolute change of each picture, then average.",
+            _absolute_too_late,
         ),
+        Mistake(
+            "every-class",
+            "You average over all classes. Follow each picture's own class only: probabilities[torch.arange(N), labels].",
+            _every_class,
+        ),
+        Mistake(
+            "labels-as-columns",
+            "`probabilities[:, labels]` takes *all* labels from *every* picture, an N × N table. Pair them up: "
+            "`probabilities[torch.arange(N), labels]`.",
+            _labels_as_columns,
+        ),
+        Mistake(
+            "one-picture",
+            "You take the largest change on any one picture; average over the pictures.",
+            _largest_on_one_picture,
+        ),
+        Mistake(
+            "logits",
+            "You compare logits. `silence` returns logits, and a logit may change a lot while the probability does not: take "
+            "the softmax of both first.",
+            _logits,
+        ),
+        Mistake("first-picture", "Only the first picture decides in your code: average over all of them.", _first_picture),
         Mistake(
             "first-class",
             "You follow the probability of class 0 in every picture. Take each picture's own class: "

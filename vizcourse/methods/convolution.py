@@ -195,6 +195,8 @@ def silencing_effects(model: nn.Module, layer: Layer, images: Tensor, *, batch: 
 
 
 def _check_channels(name: str, activation: Tensor, channels: Sequence[int]) -> None:
+    if isinstance(channels, int):
+        raise ValueError(f"Channels are a list: write [{channels}] for channel {channels} alone.")
     wrong = [channel for channel in channels if not 0 <= channel < activation.shape[1]]
     if wrong:
         raise ValueError(f"Layer {name!r} has channels 0 to {activation.shape[1] - 1}; there is no channel {wrong[0]}.")
