@@ -460,6 +460,12 @@ def test_an_objective_on_the_picture_alone_needs_no_network():
     assert result.values[-1] > result.values[0] and model.tail.runs == 0
 
 
+def test_a_short_run_shows_no_bar(capsys):
+    render(network(), channel("conv2", 1), **SMALL | {"progress": True})
+    top_examples(network(), "conv2", [torch.rand(2, 3, 8, 8)])
+    assert "".join(capsys.readouterr()) == ""
+
+
 def marks(model):
     """All that a method could leave behind on a model."""
     hooks = [

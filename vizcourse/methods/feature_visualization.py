@@ -797,9 +797,8 @@ class Examples:
 
     def crops(self, unit: int) -> list[Tensor]:
         """What the unit saw of each, ``(3, h, w)``; smaller where the receptive field is cut by the picture's rim."""
-        corners = self.boxes[unit].tolist()
-        pictures = self.pictures(unit)
-        return [picture[:, t:b, l:r] for picture, (t, l, b, r) in zip(pictures, corners, strict=True)]  # noqa: E741
+        both = zip(self.pictures(unit), self.boxes[unit].tolist(), strict=True)
+        return [picture[:, top:bottom, left:right] for picture, (top, left, bottom, right) in both]
 
 
 @torch.no_grad()
