@@ -124,6 +124,9 @@ def test_the_rate_rises_in_a_line_and_falls_as_a_cosine():
     assert schedule.rate(0.5) == pytest.approx(1.0)
     assert schedule.rate(0.75) == pytest.approx(0.5)
     assert 0 < schedule.rate(1.0) <= 1e-3
+    twice = dataclasses.replace(schedule, cycles=2)
+    assert twice.rate(0.125) == pytest.approx(schedule.rate(0.25))
+    assert twice.rate(0.75) == pytest.approx(0.5) and twice.rate(0.875) == pytest.approx(0.25)
     with pytest.raises(ValueError, match="only 5 epochs"):
         schedule.phase(5)
 
@@ -254,14 +257,18 @@ def _sample(name, monkeypatch):
         except photos.PhotosUnavailable as reason:
             pytest.skip(str(reason))
         return images, labels
-    if "shapes" not in name:
-        from vizcourse.worlds import scenes
+    if "shapes" in name:
+        from vizcourse.worlds import shapes
 
-        def drawn(count, seed, size, **knobs):
-            kept = scenes.CachedScenes(60, seed, size=size, **knobs)
-            return kept.pictures, kept.targets
+        cue = name.removeprefix("shapes-cue-")
+        knobs = shapes.VARIED if name == "cnn-shapes" else {"cue": cue} if cue != name else {}
+        pictures = shapes.sample(48, 99, split="test", **knobs)
+        return shapes.render(pictures, load(name).input_size, dtype=torch.uint8), shapes.labels(pictures)
+    from vizcourse.worlds import scenes
 
-        monkeypatch.setattr(recipes, "_scenes", drawn)
-    images, labels = recipes.RECIPES[name].data("test")
-    chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:60]
-    return images[chosen], labels[chosen]
+    def drawn(count, seed, size, **knobs):
+        kept = scenes.CachedScenes(48, seed, size=size, **knobs)
+        return kept.pictures, kept.targets
+
+    monkeypatch.setattr(recipes, "_scenes", drawn)
+    return recipes.RECIPES[name].data("test")
