@@ -4,6 +4,7 @@
 VENV ?= .venv
 COLAB_VENV ?= .venv-colab
 LESSON ?= 01
+JOBS ?= 2
 
 # The first interpreter at hand that is new enough (another one: PYTHON=path).
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
@@ -63,10 +64,12 @@ solutions: $(VENV)/.installed-test
 	@$(BIN)/python -m vizcourse.notebooks solutions -o $(SOLUTIONS)
 
 # The notebooks run twice, as shipped and solved, in the same session as the other tests and
-# without a network, so that one closing line counts everything.
+# without a network, so that one closing line counts everything. Whole files are shared out over
+# the workers, each with one thread: two files at once are faster than one file on two threads.
 test: lint solutions
 	@$(BIN)/vizcourse check
-	@sh tests/offline.sh $(BIN)/python -m pytest $(NBVAL) -q --durations=10 tests notebooks $(PYTEST_FLAGS)
+	@OMP_NUM_THREADS=1 sh tests/offline.sh $(BIN)/python -m pytest $(NBVAL) -q --durations=10 \
+		-n $(JOBS) --dist loadfile tests notebooks $(PYTEST_FLAGS)
 
 test-browser: $(VENV)/.installed-test
 	@sh tests/offline.sh $(BIN)/python -m pytest -m browser tests/browser $(PYTEST_FLAGS)
