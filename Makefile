@@ -17,7 +17,7 @@ COLAB_PYTHON ?= $(shell python3.13 -c 'import sys; print(sys.executable)' 2>/dev
 BIN = $(VENV)/bin
 # Jupyter wants to be told when the user is root, as in many containers.
 ROOT_FLAG = $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
-NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=600
 SOLUTIONS = notebooks/solutions
 # Python 3.13 with Colab's old kernel warns about its debugger otherwise.
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
