@@ -21,6 +21,8 @@ NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=600
 SOLUTIONS = notebooks/solutions
 # Python 3.13 with Colab's old kernel warns about its debugger otherwise.
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
+# PyTorch's threads spin while they wait for each other, which on a busy machine makes everything several times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help lab test notebooks solutions test-browser test-colab bench lint
 .DELETE_ON_ERROR:
