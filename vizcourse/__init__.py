@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 
 
 def setup(name: str) -> None:
-    """Print one line about this session: versions, device, data at hand, progress in the lesson ``name``.
+    """Print two lines about this session: versions; device, data at hand and progress in the lesson ``name``.
 
     It seeds PyTorch too, so that a notebook run from top to bottom gives the same pictures twice.
     Nothing is downloaded, and a missing part is named instead of raising.
@@ -31,8 +31,6 @@ def setup(name: str) -> None:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({torch.get_num_threads()} threads)"
     data = ", ".join(what for what, there in photos.available().items() if there) or "none"
     done, total = exercises.tally(entry.number)
-    print(
-        f"vizcourse {__version__} · lesson {entry.number} {entry.title} · torch {torch.__version__.split('+')[0]}, "
-        f"torchvision {torchvision.__version__.split('+')[0]}, ipywidgets {ipywidgets.__version__} · {device} · "
-        f"photographs: {data} · exercises done: {done} of {total}"
-    )
+    versions = f"torch {torch.__version__.split('+')[0]}, torchvision {torchvision.__version__.split('+')[0]}"
+    print(f"vizcourse {__version__} · lesson {entry.number} {entry.title} · {versions}, ipywidgets {ipywidgets.__version__}")
+    print(f"{device} · photographs: {data} · exercises done: {done} of {total}")
