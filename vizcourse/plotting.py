@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 #: Okabe and Ito's palette, told apart by readers of every colour vision.
@@ -152,25 +152,19 @@ def feature_maps(
     height, width = maps.shape[1:]
     gap = max(1, height // 8)
     picture(axes, mosaic(maps, columns, gap), title, cmap=SEQUENTIAL)
-    if numbered:
-        for channel in range(len(maps)):
-            row, column = divmod(channel, columns)
-            place = (column * (width + gap) - 0.3, row * (height + gap) - 0.3)
-            axes.text(*place, str(channel), color="white", fontsize=6, ha="left", va="top")
-    for channel in chosen:
+    for channel in range(len(maps)):
         row, column = divmod(channel, columns)
-        axes.add_patch(_frame(column * (width + gap) - 0.5, row * (height + gap) - 0.5, width, height))
-
-
-def _frame(left: float, top: float, width: float, height: float, color: str = RED) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((left, top), width, height, fill=False, edgecolor=color, linewidth=2, clip_on=False)
+        left, top = column * (width + gap), row * (height + gap)
+        if numbered:
+            axes.text(left - 0.3, top - 0.3, str(channel), color="white", fontsize=6, ha="left", va="top")
+        if channel in chosen:
+            box(axes, left, top, width, height)
 
 
 def box(axes: Axes, left: float, top: float, width: float, height: float, color: str = RED) -> None:
     """Frame a rectangle of a picture, in pixel coordinates."""
-    axes.add_patch(_frame(left - 0.5, top - 0.5, width, height, color))
+    corner = (left - 0.5, top - 0.5)
+    axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=color, linewidth=2, clip_on=False))
 
 
 def probabilities(
@@ -206,8 +200,3 @@ def probabilities(
     axes.set_xlabel("probability")
     if after is not None:
         axes.legend(fontsize=8, frameon=False, loc="lower right")
-
-
-def as_tensor(values: Any) -> Tensor:
-    """Numbers as a float tensor, for the functions above."""
-    return torch.as_tensor(np.asarray(values), dtype=torch.float32)

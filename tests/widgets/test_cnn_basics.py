@@ -74,6 +74,14 @@ def test_a_kernel_that_is_none_is_named(kernel):
         KernelLab().set(kernel=kernel)
 
 
+def test_a_refused_call_does_not_freeze_the_lab():
+    lab = KernelLab()
+    with pytest.raises(ValueError, match="no control 'strid'"):
+        lab.set(kernel=[[0, 0, 0], [0, 3, 0], [0, 0, 0]], strid=2)
+    lab.controls["stride"].value = 2
+    assert lab.result.stride == 2 and lab.result.kernel[1, 1] == 3
+
+
 def test_an_infinite_cell_and_a_missing_upload_are_advice_not_errors():
     lab = KernelLab()
     lab.controls["cell_22"].value = float("inf")

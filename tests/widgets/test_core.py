@@ -39,7 +39,9 @@ class Square(Explorer):
         return x * x
 
     def draw(self, result):
-        return core.png(Image.new("RGB", (8, 8), (result % 256, 0, 0)))
+        buffer = io.BytesIO()
+        Image.new("RGB", (8, 8), (result % 256, 0, 0)).save(buffer, format="PNG")
+        return buffer.getvalue()
 
     def describe(self, result):
         return f"the square is {result} & <b>more</b>"

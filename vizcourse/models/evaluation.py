@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vizcourse.models.training import LUMA, at_size
+from vizcourse.models.training import at_size, luma
 
 
 class Report(NamedTuple):
@@ -87,6 +87,5 @@ def accuracy(network: nn.Module, images: Tensor, labels: Tensor, *, suffix: str 
 
 def greyscale(images: Tensor) -> Tensor:
     """uint8 pictures without colour, still with three channels."""
-    weights = torch.tensor(LUMA).view(1, 3, 1, 1)
-    grey = torch.cat([(part.float() * weights).sum(dim=1, keepdim=True) for part in images.split(1000)])
+    grey = torch.cat([luma(part.float()) for part in images.split(1000)])
     return grey.round().to(torch.uint8).expand(-1, 3, -1, -1)

@@ -288,13 +288,17 @@ def mirror(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 
 
+def luma(images: Tensor) -> Tensor:
+    """Brightness of float pictures (N, 3, H, W) as (N, 1, H, W): the weighted sum of ITU-R BT.601."""
+    return (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
 def sometimes_grey(share: float) -> Callable[[Tensor, torch.Generator], Tensor]:
     """Take the colour out of this share of the pictures, so that greyscale by itself is nothing unheard of."""
 
     def grey(images: Tensor, generator: torch.Generator) -> Tensor:
         chosen = torch.rand(len(images), generator=generator).to(images.device) < share
-        weights = images.new_tensor(LUMA).view(1, 3, 1, 1)
-        return torch.where(chosen[:, None, None, None], (images * weights).sum(dim=1, keepdim=True), images)
+        return torch.where(chosen[:, None, None, None], luma(images), images)
 
     grey.__qualname__ = f"sometimes_grey({share})"
     return grey

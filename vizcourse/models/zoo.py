@@ -206,13 +206,9 @@ def _download(name: str, short: str, weights) -> nn.Module:
         ) from error
 
 
-def _hub_folder() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints"
-
-
 def _hub_folder_in_words() -> str:
-    """The folder with the home folder as ~, which is shorter and the same for everybody."""
-    folder = _hub_folder()
+    """Where torch.hub keeps weights, with the home folder as ~, which is shorter and the same for everybody."""
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
     return f"~/{folder.relative_to(Path.home())}" if folder.is_relative_to(Path.home()) else str(folder)
 
 

@@ -118,7 +118,7 @@ class KernelLab(Explorer):
 
     def _show_cells(self) -> None:
         size = self.controls["size"].value
-        inner = range((5 - size) // 2, (5 + size) // 2)
+        inner = _inner(size)
         self._grid.children = [self.controls[f"cell_{r}{c}"] for r in inner for c in inner]
         self._grid.layout.grid_template_columns = f"repeat({size}, 66px)"
 
@@ -136,17 +136,18 @@ class KernelLab(Explorer):
 
     def _fill(self, kernel: Sequence[Sequence[float]]) -> None:
         """Write a kernel into the cells, as one change."""
-        size = len(kernel)
-        edge = (5 - size) // 2
-        held, self._held, self._filling = self._held, True, True
+        inner = _inner(len(kernel))
+        self._filling = True
         try:
-            self.controls["size"].value = size
-            for r in range(5):
-                for c in range(5):
-                    inside = edge <= r < 5 - edge and edge <= c < 5 - edge
-                    self.controls[f"cell_{r}{c}"].value = float(kernel[r - edge][c - edge]) if inside else 0.0
+            with self._holding():
+                self.controls["size"].value = len(kernel)
+                for r in range(5):
+                    for c in range(5):
+                        inside = r in inner and c in inner
+                        value = kernel[r - inner.start][c - inner.start] if inside else 0.0
+                        self.controls[f"cell_{r}{c}"].value = float(value)
         finally:
-            self._held, self._filling = held, False
+            self._filling = False
 
     def set(self, kernel: Any = None, **values: Any) -> KernelLab:
         """Like ``Explorer.set``, and takes a whole kernel: ``lab.set(kernel=[[-1, 0, 1]] * 3, stride=2)``."""
@@ -154,9 +155,9 @@ class KernelLab(Explorer):
             table = torch.as_tensor(kernel, dtype=torch.float32)
             if table.shape not in ((3, 3), (5, 5)) or not table.isfinite().all():
                 raise ValueError(f"A kernel is a 3 × 3 or 5 × 5 table of finite numbers, not {tuple(table.shape)}.")
-            self._held = True
-            self.controls["preset"].value = OWN_KERNEL
-            self._fill(table.tolist())
+            with self._holding():
+                self.controls["preset"].value = OWN_KERNEL
+                self._fill(table.tolist())
         return super().set(**values)
 
     @property
@@ -215,9 +216,13 @@ class KernelLab(Explorer):
         )
 
 
+def _inner(size: int) -> range:
+    """Rows (and columns) of the 5 × 5 cells that a kernel of this size fills."""
+    return range((5 - size) // 2, (5 + size) // 2)
+
+
 def _kernel(state: dict[str, Any]) -> Tensor:
-    size = state["size"]
-    inner = range((5 - size) // 2, (5 + size) // 2)
+    inner = _inner(state["size"])
     return torch.tensor([[float(state[f"cell_{r}{c}"]) for c in inner] for r in inner])
 
 

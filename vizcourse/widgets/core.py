@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import html
-import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets
-from PIL import Image
 
 #: Seconds without a change after which a dragged slider is answered.
 PAUSE = 0.04
@@ -54,6 +54,7 @@ class Explorer:
         self._drawn: dict[str, Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._held = False
+        self._description = ""
         self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(width=f"{self.width}px", max_width="100%"))
         self.text = ipywidgets.HTML()
         self.message = ipywidgets.HTML()
@@ -107,17 +108,25 @@ class Explorer:
         for name in values:
             if name not in self.controls:
                 raise ValueError(f"{type(self).__name__} has no control {name!r}; it has {', '.join(self.controls)}.")
-        self._held = True  # all controls first, one drawing afterwards
         try:
-            for name, value in values.items():
-                try:
-                    self.controls[name].value = value
-                except Exception as error:
-                    raise ValueError(f"Control {name!r} does not take {value!r}: {error}") from None
+            with self._holding():
+                for name, value in values.items():
+                    try:
+                        self.controls[name].value = value
+                    except Exception as error:
+                        raise ValueError(f"Control {name!r} does not take {value!r}: {error}") from None
         finally:
-            self._held = False
             self.update()
         return self
+
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        """All controls first, one drawing afterwards: changes inside the block draw nothing by themselves."""
+        held, self._held = self._held, True
+        try:
+            yield
+        finally:
+            self._held = held
 
     def _changed(self, change: dict[str, Any]) -> None:
         name = next((name for name, control in self.controls.items() if control is change["owner"]), None)
@@ -179,7 +188,7 @@ class Explorer:
         """The live widget, a PNG for viewers that cannot run it, and the description."""
         self.update()
         bundle: dict[str, Any] = {
-            "text/plain": f"[{self.title}] {getattr(self, '_description', '')}".strip(),
+            "text/plain": f"[{self.title}] {self._description}".strip(),
             "application/vnd.jupyter.widget-view+json": {
                 "version_major": 2,
                 "version_minor": 0,
@@ -206,10 +215,3 @@ class Explorer:
 def row(*controls: ipywidgets.Widget) -> ipywidgets.Box:
     """Controls side by side, wrapping to the next line on a narrow screen."""
     return ipywidgets.Box(list(controls), layout=ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items="center"))
-
-
-def png(image: Image.Image) -> bytes:
-    """A Pillow image as PNG bytes, packed quickly rather than tightly (a widget answers while a slider moves)."""
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
