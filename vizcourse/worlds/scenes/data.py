@@ -54,7 +54,7 @@ class Scenes(Dataset):
 
 
 # Part of a cache file's fingerprint: raise it when the drawings change, so that old files are drawn anew.
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
 
 
 class CachedScenes(Dataset):
