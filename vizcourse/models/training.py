@@ -46,7 +46,6 @@ class Schedule:
     optimizer: "sgd" (Nesterov momentum 0.9) or "adamw".
     peak: the highest learning rate. It rises to it in a straight line over the first `warm_up` share of all
         steps, then falls as a half cosine to nearly zero: the one-cycle schedule (Smith and Topin 2017).
-    cycles: how often the rate rises and falls; each time, its peak is half of that before.
     smoothing: share of the target that cross-entropy spreads over all classes.
     """
 
@@ -55,7 +54,6 @@ class Schedule:
     peak: float = 0.1
     weight_decay: float = 5e-4
     warm_up: float = 0.25
-    cycles: int = 1
     smoothing: float = 0.0
     clip: float = 5.0
 
@@ -73,12 +71,10 @@ class Schedule:
 
     def rate(self, progress: float) -> float:
         """The learning rate after a share `progress` (0 to 1) of the run."""
-        cycle = min(int(progress * self.cycles), self.cycles - 1)
-        peak, progress = self.peak / 2**cycle, progress * self.cycles - cycle
         if progress < self.warm_up:
-            return peak * (0.04 + 0.96 * progress / self.warm_up)
+            return self.peak * (0.04 + 0.96 * progress / self.warm_up)
         fall = (progress - self.warm_up) / (1 - self.warm_up)
-        return peak * max(0.5 * (1 + math.cos(math.pi * fall)), 1e-3)
+        return self.peak * max(0.5 * (1 + math.cos(math.pi * fall)), 1e-3)
 
 
 @dataclass
