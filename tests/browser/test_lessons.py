@@ -9,10 +9,9 @@ import pytest
 from tests.browser.lab import Lab, browse, serve
 from vizcourse import notebooks
 from vizcourse.exercises import core
-from vizcourse.lessons import lesson
+from vizcourse.lessons import LESSONS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-LESSONS = ("01",)
 # Filled in where JupyterLab could not show an output.
 BROKEN = (
     "[data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr'], "
@@ -20,9 +19,9 @@ BROKEN = (
 )
 
 
-@pytest.fixture(scope="module", params=LESSONS)
+@pytest.fixture(scope="module", params=LESSONS, ids=lambda entry: entry.stem)
 def entry(request):
-    return lesson(request.param)
+    return request.param
 
 
 @pytest.fixture(scope="module")
