@@ -42,6 +42,8 @@ from vizcourse.methods.feature_visualization import (
     top_examples,
     total_variation,
 )
+from vizcourse.methods.image_parameters import cut
+from vizcourse.methods.passes import PassingReLU
 
 
 class Counted(nn.Module):
@@ -376,7 +378,7 @@ def test_the_network_always_sees_the_pictures_own_size(preset):
 
 
 def test_what_is_cut_off_is_grey():
-    small = fv._cut(torch.zeros(1, 3, 4, 7), torch.Size([6, 4]))
+    small = cut(torch.zeros(1, 3, 4, 7), torch.Size([6, 4]))
     assert small.shape == (1, 3, 6, 4)
     assert torch.equal(small[0, 0, :, 0], torch.tensor([0.5, 0, 0, 0, 0, 0.5]))
 
@@ -537,7 +539,7 @@ def test_the_passing_relu_differs_only_where_everything_is_blocked():
         lambda x: x.relu(),
         lambda x: functional.relu(x.clone(), inplace=True),
     ):
-        with fv._PassingReLU():
+        with PassingReLU():
             y = relu(x)
         assert torch.equal(y, x.clamp_min(0))
         gradients.append(torch.autograd.grad(y, x, wish)[0])

@@ -1,0 +1,136 @@
+"""Dataset examples: the pictures of a collection that excite a unit most, and what it saw of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from vizcourse.hooks import Wanted
+from vizcourse.methods.passes import PassingReLU, device_of, left_alone, one_channel, picture_batches, running
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What :func:`top_examples` returns, best first, for U units and k examples each.
+
+    Attributes:
+        values: ``(U, k)``.
+        index: ``(U, k)``, the picture's number in the order in which it came.
+        position: ``(U, k, 2)``, row and column of the layer's map at which the unit answered most.
+        boxes: ``(U, k, 4)``, the receptive field of that position in pixels: top, left, bottom, right (not included).
+    """
+
+    values: Tensor
+    index: Tensor
+    position: Tensor
+    boxes: Tensor
+    _pictures: dict[int, Tensor] = field(repr=False)
+
+    def pictures(self, unit: int) -> Tensor:
+        """The pictures of the unit in place ``unit``, ``(k, 3, height, width)``."""
+        return torch.stack([self._pictures[number] for number in self.index[unit].tolist()])
+
+    def crops(self, unit: int) -> list[Tensor]:
+        """What the unit saw of each, ``(3, h, w)``; smaller where the receptive field is cut by the picture's rim."""
+        both = zip(self.pictures(unit), self.boxes[unit].tolist(), strict=True)
+        return [picture[:, top:bottom, left:right] for picture, (top, left, bottom, right) in both]
+
+
+@torch.no_grad()
+def top_examples(
+    model: nn.Module,
+    layer: Wanted,
+    batches: Iterable,
+    *,
+    channels: Sequence[int] | None = None,
+    directions: Tensor | None = None,
+    k: int = 9,
+    by: str = "max",
+    progress: bool = True,
+) -> Examples:
+    """The pictures that excite units of a layer most, found in one pass over any amount of pictures.
+
+    Only the best k of each unit are held at any time. Of equals, the one that came first is taken.
+
+    Args:
+        model: from pictures ``(N, 3, height, width)`` in [0, 1], all of one size.
+        layer: the layer, by name or as a module.
+        batches: batches of pictures, or of ``(pictures, …)`` tuples as a data loader gives.
+        channels: the units; by default all channels.
+        directions: ``(U, channels)``: directions in activation space as units instead.
+        k: examples for each unit, fewer if there are fewer pictures.
+        by: ``"max"`` or ``"mean"`` of the unit's map.
+        progress: show a bar if it takes more than three seconds.
+
+    Raises:
+        ValueError: no pictures, unknown layer, channel out of range, values that are not finite.
+    """
+    if by not in ("max", "mean") or k < 1 or (channels is not None and directions is not None):
+        raise ValueError('by is "max" or "mean", k at least 1, and channels or directions may be given, not both.')
+    values = index = where = None
+    pictures: dict[int, Tensor] = {}
+    seen = columns = 0
+    with left_alone(model), running(model, [layer]) as run:
+        for batch in tqdm(picture_batches(batches), "pictures", delay=3, leave=False, disable=not progress):
+            batch = batch.to(device_of(model))
+            name, maps = run(batch)[layer]
+            if directions is not None:
+                if directions.ndim != 2 or directions.shape[1] != maps.shape[1]:
+                    raise ValueError(f"directions must be (U, {maps.shape[1]}) for layer {name!r}.")
+                maps = torch.einsum("uc,nchw->nuhw", directions.to(maps), maps)
+            elif channels is not None:
+                maps = torch.stack([one_channel(maps, number, name) for number in channels], 1)
+            if not maps.sum().isfinite():
+                raise ValueError(f"Layer {name!r} gives values that are not finite: check the pictures and the weights.")
+            columns = maps.shape[3]
+            most, at = maps.flatten(2).max(2)  # (n, U)
+            score = most if by == "max" else maps.mean((2, 3))
+            number = torch.arange(seen, seen + len(maps), device=at.device)[:, None].expand_as(at)
+            new = [entry.T.cpu() for entry in (score, number, at)]
+            old = (values, index, where) if seen else [entry[:, :0] for entry in new]
+            values, order = torch.cat([old[0], new[0]], 1).sort(dim=1, descending=True, stable=True)
+            values, order = values[:, :k], order[:, :k]
+            index, where = (torch.cat(both, 1).gather(1, order) for both in zip(old[1:], new[1:], strict=True))
+            kept = set(index.flatten().tolist())
+            pictures |= {seen + row: batch[row].cpu().clone() for row in range(len(batch)) if seen + row in kept}
+            pictures = {number: picture for number, picture in pictures.items() if number in kept}
+            seen += len(batch)
+    position = torch.stack([where // columns, where % columns], 2)
+    rows, sides = _receptive_fields(model, layer, batch[:1])
+    tall, wide = rows[position[..., 0]], sides[position[..., 1]]
+    boxes = torch.stack([tall[..., 0], wide[..., 0], tall[..., 1], wide[..., 1]], 2)
+    return Examples(values, index, position, boxes, pictures)
+
+
+def _receptive_fields(model: nn.Module, layer: Wanted, picture: Tensor, draws: int = 4) -> tuple[Tensor, Tensor]:
+    """Which pixel rows each row of a layer's map can see, ``(rows, 2)`` from and up to, and the same for columns.
+
+    Found from where gradients are not zero on noise, all at once: copy j of the noise asks for row j and column j.
+    """
+    generator = torch.Generator().manual_seed(0)
+    with left_alone(model), torch.enable_grad(), running(model, [layer]) as run, PassingReLU():
+        with torch.no_grad():
+            rows, columns = run(picture)[layer][1].shape[2:]
+        if rows == 1:  # a vector, or tokens: they see everything
+            return torch.tensor([[0, picture.shape[2]]]), torch.tensor([[0, picture.shape[3]]]).expand(columns, 2)
+        number = torch.arange(max(rows, columns))
+        reach = torch.zeros(len(number), *picture.shape[2:], dtype=torch.bool)
+        for _ in range(draws):
+            noise = torch.rand(len(number), *picture.shape[1:], generator=generator).to(picture).requires_grad_()
+            maps = run(noise)[layer][1]
+            answer = maps[number, :, number.clamp_max(rows - 1), number.clamp_max(columns - 1)]
+            if answer.requires_grad:
+                reach |= torch.autograd.grad(answer.sum(), noise, allow_unused=True)[0].ne(0).any(1).cpu()
+
+    def extent(touched: Tensor, count: int) -> Tensor:
+        nothing = ~touched.any(1)  # a dead part: the whole picture rather than none of it
+        touched = touched | nothing[:, None]
+        first = touched.int().argmax(1)
+        last = touched.shape[1] - touched.flip(1).int().argmax(1)
+        return torch.stack([first, last], 1)[:count]
+
+    return extent(reach.any(2), rows), extent(reach.any(1), columns)

@@ -1,0 +1,129 @@
+"""Passes through a model that leave no trace on it: what the methods of feature visualization stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from vizcourse.hooks import Wanted, capture, resolve
+
+
+def device_of(model: nn.Module) -> torch.device:
+    return next((tensor.device for tensor in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
+
+
+@contextmanager
+def left_alone(*modules: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradients for parameters inside the block, and afterwards everything as it was."""
+    training = {module: module.training for root in modules for module in root.modules()}
+    needed = {parameter: parameter.requires_grad for root in modules for parameter in root.parameters()}
+    try:
+        for root in modules:
+            root.eval()
+            root.requires_grad_(False)
+        yield
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+        for parameter, need in needed.items():
+            parameter.requires_grad_(need)
+
+
+Seen = dict[Wanted | None, tuple[str, Tensor]]
+
+
+@contextmanager
+def running(model: nn.Module, layers: Iterable[Wanted | None]) -> Iterator[Callable[[Tensor], Seen]]:
+    """A function from pictures to ``{layer: (name, maps)}``, which runs the model no further than to the last layer."""
+    keys = {}
+    for layer in layers:
+        if layer is not None:
+            module, *call = layer if isinstance(layer, tuple) else (layer,)
+            name = resolve(model, module)[0]
+            keys[layer] = (name, *call) if call else name
+    inner = [layer for layer, key in keys.items() if key != ""]  # "" is the model's own output
+
+    def run(images: Tensor) -> Seen:
+        seen: Seen = {None: ("", images)}
+        output = model(images) if keys else None
+        for layer, key in keys.items():
+            try:
+                activation = acts[key] if key != "" else output[0] if isinstance(output, tuple | list) else output
+            except KeyError as error:
+                raise ValueError(f"Choose another layer: {error.args[0]}.") from None
+            name = key if isinstance(key, str) else key[0]
+            seen[layer] = name, as_maps(activation, name)
+        return seen
+
+    with capture(model, inner, stop=len(inner) == len(keys)) if inner else nullcontext({}) as acts:
+        yield run
+
+
+def as_maps(activation: Tensor, name: str) -> Tensor:
+    """An activation as ``(n, channel, height, width)``: tokens make a map of one row, a vector a map of one position."""
+    if activation.ndim == 4:
+        return activation
+    if activation.ndim == 3:
+        return activation.transpose(1, 2)[:, :, None]
+    if activation.ndim == 2:
+        return activation[:, :, None, None]
+    raise ValueError(
+        f"Layer {name!r} gives {tuple(activation.shape)}: choose a layer with (batch, channel, height, width), "
+        "(batch, token, channel) or (batch, channel)."
+    )
+
+
+def one_channel(maps: Tensor, channel: int, name: str) -> Tensor:
+    if not 0 <= channel < maps.shape[1]:
+        layer = f"Layer {name!r}" if name else "The model's output"
+        raise ValueError(f"{layer} has channels 0 to {maps.shape[1] - 1}; there is no channel {channel}.")
+    return maps[:, channel]
+
+
+def picture_batches(batches: Iterable) -> Iterator[Tensor]:
+    """The pictures of each batch, without what may come with them."""
+    empty = True
+    for batch in batches:
+        pictures = batch[0] if isinstance(batch, tuple | list) else batch
+        if not isinstance(pictures, Tensor) or pictures.ndim != 4:
+            raise ValueError("A batch must be a tensor (N, 3, height, width), or a tuple that begins with one.")
+        if not pictures.sum().isfinite():
+            raise ValueError("The pictures hold NaN or infinite values: mend them first.")
+        if len(pictures):
+            empty = False
+            yield pictures
+    if empty:
+        raise ValueError("There are no pictures: pass at least one batch with at least one.")
+
+
+class PassingReLU(TorchFunctionMode):
+    """Inside the block, ReLUs called as functions or as modules let a wholly blocked gradient through."""
+
+    NAMES = (functional.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in self.NAMES:
+            return _PassThrough.apply(args[0] if args else kwargs["input"])
+        return function(*args, **(kwargs or {}))
+
+
+class _PassThrough(torch.autograd.Function):
+    """ReLU whose gradient, for a picture that gets none at all, is the one that would raise negative inputs."""
+
+    @staticmethod
+    def forward(context, hidden: Tensor) -> Tensor:
+        context.save_for_backward(hidden)
+        return hidden.clamp_min(0)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        (hidden,) = context.saved_tensors
+        passed = gradient * (hidden > 0)
+        blocked = (passed == 0).flatten(1).all(1).view(-1, *[1] * (hidden.ndim - 1))
+        # Steps go against the gradient, so a negative one is a wish for more.
+        return torch.where(blocked, gradient.clamp_max(0), passed)
