@@ -1,0 +1,436 @@
+"""Attribution: maps that say which places of a picture an answer came from.
+
+Grad-CAM works on the activations of one layer (Selvaraju et al., "Grad-CAM", IJCV 2020); gradient, SmoothGrad, integrated
+gradients, guided backpropagation and occlusion work on pixels. All of them take ``(model, images, target)``:
+
+- ``images``: ``(N, channel, height, width)``;
+- ``target``: what is explained. A class index; one index an image, ``(N,)``; a function from the model's output to one
+  score an image, such as ``lambda logits: logits[:, 3] - logits[:, 5]``; or None for the class with the highest logit.
+
+Pixel methods return a signed value for every pixel and colour channel, ``(N, channel, height, width)``; :func:`magnitude`
+and :func:`signed` make one map an image of it. :data:`METHODS` has all of them with one way to call them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from vizcourse.hooks import Wanted, replace, resolve
+
+Target = int | Sequence[int] | Tensor | Callable[[Tensor], Tensor] | None
+
+# --------------------------------------------------------------------------------------------------- Grad-CAM
+
+
+def grad_cam(
+    model: nn.Module, images: Tensor, target: Target = None, layer: Wanted = "", *, relu: bool = True, against: bool = False
+) -> Tensor:
+    """Where the evidence for a class lies in a layer: ``ReLU(Σ_k α_k A_k)`` with ``α_k`` the mean gradient of channel k.
+
+    Runs the model without gradients up to the layer, and backward only from the score to the layer. Any layer with a
+    spatial extent will do: feature maps of a convolutional network, or tokens of a transformer, whose grid is found from
+    the picture's shape (tokens that are not places, such as a class token, are left out).
+
+    Args:
+        model: any network, in eval mode if it has batch normalization.
+        images, target: see the top of this module.
+        layer: name or module; ``(layer, call)`` for one call of a shared module.
+        relu: keep only what speaks for the class. Without it, the map is signed.
+        against: explain what speaks against the class (the paper's counterfactual explanation): gradients change sign.
+
+    Returns:
+        ``(N, h, w)`` in the layer's resolution; :func:`upsample` brings it to the pixels.
+
+    Raises:
+        ValueError: unknown layer or class, a layer without spatial extent or on which the score does not depend,
+            unsuitable images, or batch normalization in training mode.
+    """
+    activation, gradient = layer_gradient(model, images, target, layer)
+    weights = importance(gradient)
+    maps = torch.einsum("nk,nkhw->nhw", -weights if against else weights, activation)
+    return maps.relu() if relu else maps
+
+
+def importance(gradient: Tensor) -> Tensor:
+    """Grad-CAM's ``α``: the mean of a layer's gradient ``(N, channels, h, w)`` over all places, ``(N, channels)``."""
+    return gradient.mean(dim=(2, 3))
+
+
+def layer_gradient(model: nn.Module, images: Tensor, target: Target, layer: Wanted) -> tuple[Tensor, Tensor]:
+    """A layer's activation and the gradient of the score with respect to it, both ``(N, channels, h, w)``.
+
+    Arguments and errors as for :func:`grad_cam`. Tokens of a transformer are laid out on their grid.
+    """
+    _check(model, images)
+    name, _ = resolve(model, layer[0] if isinstance(layer, tuple) else layer)
+    if not name:
+        raise ValueError('Grad-CAM needs a layer inside the model: name one of its layers, such as layer="layer4".')
+    leaves: list[Tensor] = []
+
+    def begin(activation: Tensor) -> Tensor:
+        # Gradients are recorded from here on, so nothing before the layer is kept or differentiated.
+        torch.set_grad_enabled(True)
+        leaves.append(activation.detach().requires_grad_())
+        return leaves[-1].clone()  # the next layer may work in place
+
+    with torch.no_grad(), replace(model, {layer: begin}):
+        outputs = _run(model, images)
+        if not leaves:
+            raise ValueError(f"Layer {name!r} did not run: choose one that takes part in the forward pass.")
+        score = scores(outputs, target).sum()
+        gradient = None
+        if score.requires_grad:
+            (gradient,) = torch.autograd.grad(score, leaves[-1], allow_unused=True)
+    if gradient is None:
+        raise ValueError(f"The score does not depend on layer {name!r}: choose a layer between the picture and the score.")
+    activation, gradient = (_on_grid(values, images, name) for values in (leaves[-1].detach(), gradient))
+    if leaves[-1].ndim == 3 and not gradient.any():
+        raise ValueError(
+            f"The score does not depend on the picture's tokens in {name!r}, because only the class token is read after it: "
+            "choose an earlier layer, such as the first norm inside this block."
+        )
+    return activation, gradient
+
+
+def _on_grid(values: Tensor, images: Tensor, name: str) -> Tensor:
+    """A layer's values as ``(N, channels, h, w)``: the grid is the one with the picture's proportions."""
+    height, width = images.shape[2:]
+    if values.ndim == 4:
+        first, second, third = values.shape[1:]
+        if second * width == third * height or first * width != second * height:
+            found = values
+        else:  # channels at the end, as in a Swin transformer
+            found = values.permute(0, 3, 1, 2)
+        if found.shape[2] * found.shape[3] > 1:
+            return found
+    elif values.ndim == 3:
+        tokens = values.shape[1]
+        for rows in range(int(tokens**0.5 * max(1.0, height / width) + 1), 1, -1):
+            columns, rest = divmod(rows * width, height)
+            # Registers and class tokens stand before the places, and there are a few of them at most.
+            if rest == 0 and 0 <= tokens - rows * columns <= 8 and height % rows == 0:
+                places = values[:, tokens - rows * columns :]
+                return places.transpose(1, 2).unflatten(2, (rows, columns))
+    raise ValueError(
+        f"Layer {name!r} gives {tuple(values.shape)}, which has no spatial extent: choose a layer with feature maps "
+        "(batch, channel, height, width), or with a token for each patch of the picture."
+    )
+
+
+def upsample(maps: Tensor, size: int | Sequence[int] | Tensor) -> Tensor:
+    """Maps ``(N, h, w)`` brought to pixels ``(N, height, width)``, bilinearly.
+
+    size: ``(height, width)``, the side of a square, or the images themselves.
+    """
+    if isinstance(size, Tensor):
+        size = size.shape[-2:]
+    size = (size, size) if isinstance(size, int) else tuple(size)
+    return functional.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def unit_range(maps: Tensor) -> Tensor:
+    """Each map of ``(N, h, w)`` moved and scaled to 0 … 1; a constant map becomes 0."""
+    flat = maps.flatten(1)
+    low, high = (extreme.view(-1, *[1] * (maps.ndim - 1)) for extreme in (flat.amin(1), flat.amax(1)))
+    return (maps - low) / torch.where(high > low, high - low, 1)
+
+
+# ----------------------------------------------------------------------------------------------- pixel methods
+
+
+def gradient(model: nn.Module, images: Tensor, target: Target = None) -> Tensor:
+    """How the score changes with each pixel, ``∂ score / ∂ x`` (Simonyan et al., 2014): ``(N, channel, height, width)``."""
+    _check(model, images)
+    pixels = images.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        score = scores(_run(model, pixels), target).sum()
+        if not score.requires_grad:
+            raise ValueError("The score does not depend on the picture by any path that has a gradient.")
+        (found,) = torch.autograd.grad(score, pixels)
+    return found
+
+
+def gradient_times_input(model: nn.Module, images: Tensor, target: Target = None) -> Tensor:
+    """Gradient times pixel: to first order, what the pixel adds to the score, measured from black."""
+    return gradient(model, images, target) * images
+
+
+def smooth_grad(
+    model: nn.Module, images: Tensor, target: Target = None, *, samples: int = 32, noise: float = 0.15, seed: int = 0
+) -> Tensor:
+    """The gradient, averaged over noisy copies of the picture (Smilkov et al., 2017).
+
+    Args:
+        model, images, target: see the top of this module.
+        samples: copies.
+        noise: standard deviation of the noise, as a share of each picture's range from darkest to brightest.
+        seed: of the noise, which is the same for every picture, so that a picture's map does not depend on its batch.
+    """
+    if samples < 1 or noise < 0:
+        raise ValueError("SmoothGrad needs at least one sample, and noise of 0 or more.")
+    target = fixed_target(model, images, target)
+    generator = torch.Generator().manual_seed(seed)
+    deviation = noise * (images.amax(dim=(1, 2, 3)) - images.amin(dim=(1, 2, 3))).view(-1, 1, 1, 1)
+    total = torch.zeros_like(images)
+    for _ in range(samples):
+        sample = torch.randn(images.shape[1:], generator=generator).to(images)
+        total += gradient(model, images + deviation * sample, target)
+    return total / samples
+
+
+class Integrated(NamedTuple):
+    """Integrated gradients, and how far they are from complete.
+
+    attribution: ``(N, channel, height, width)``.
+    delta: ``(N,)``, the sum of the attribution minus ``score(image) − score(baseline)``; 0 would be exact.
+    """
+
+    attribution: Tensor
+    delta: Tensor
+
+
+def integrated_gradients(
+    model: nn.Module, images: Tensor, target: Target = None, *, baseline: Tensor | float = 0.0, steps: int = 32, batch: int = 64
+) -> Integrated:
+    """``(x − x') · ∫ ∂ score / ∂ x`` along the straight line from a baseline x' to the picture (Sundararajan et al., 2017).
+
+    The integral is a sum over the middles of equal steps. Completeness: the attributions add up to the difference that
+    the whole picture makes, ``score(x) − score(x')``; ``delta`` says how nearly.
+
+    Args:
+        model, images, target: see the top of this module.
+        baseline: a number, or a tensor that broadcasts to the images. The answer is relative to it.
+        steps: gradients a picture.
+        batch: pictures that are run together.
+    """
+    if steps < 1:
+        raise ValueError("Integrated gradients need at least one step.")
+    target = fixed_target(model, images, target)
+    baseline = torch.as_tensor(baseline, dtype=images.dtype, device=images.device).expand_as(images)
+    difference, total = images - baseline, torch.zeros_like(images)
+    together = max(1, batch // len(images))
+    for first in range(0, steps, together):
+        middles = (torch.arange(first, min(first + together, steps), device=images.device) + 0.5) / steps
+        points = baseline + middles.view(-1, 1, 1, 1, 1).to(images) * difference
+        found = gradient(model, points.flatten(0, 1), _repeated(target, len(middles)))
+        total += found.view_as(points).sum(0)
+    attribution = difference * total / steps
+    with torch.no_grad():
+        ends = scores(model(images), target) - scores(model(baseline.contiguous()), target)
+    return Integrated(attribution, attribution.sum(dim=(1, 2, 3)) - ends)
+
+
+def guided_backprop(model: nn.Module, images: Tensor, target: Target = None) -> Tensor:
+    """The gradient, but every ReLU passes back positive values only (Springenberg et al., 2015).
+
+    Works for ReLUs that are modules and for those that are function calls, as in torchvision's GoogLeNet, where hooks on
+    modules would silently leave the plain gradient.
+
+    Raises:
+        ValueError: also if the model has no ReLU.
+    """
+    with _GuidedReLUs() as relus:
+        found = gradient(model, images, target)
+    if not relus.met:
+        raise ValueError("Guided backpropagation changes ReLUs, and this model has none: use another method.")
+    return found
+
+
+class _GuidedReLUs(TorchFunctionMode):
+    """Inside the block, all ReLUs are guided."""
+
+    NAMES = (functional.relu, functional.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
+    met = False
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in self.NAMES:
+            self.met = True
+            return _GuidedReLU.apply(args[0] if args else kwargs["input"])
+        return function(*args, **(kwargs or {}))
+
+
+class _GuidedReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(context, hidden: Tensor) -> Tensor:
+        context.save_for_backward(hidden)
+        return hidden.clamp_min(0)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        (hidden,) = context.saved_tensors
+        return gradient.clamp_min(0) * (hidden > 0)
+
+
+def guided_grad_cam(model: nn.Module, images: Tensor, target: Target = None, layer: Wanted = "") -> Tensor:
+    """Guided backpropagation times upsampled Grad-CAM (Selvaraju et al.): ``(N, channel, height, width)``."""
+    target = fixed_target(model, images, target)
+    return guided_backprop(model, images, target) * upsample(grad_cam(model, images, target, layer), images)[:, None]
+
+
+@torch.no_grad()
+def occlusion(
+    model: nn.Module,
+    images: Tensor,
+    target: Target = None,
+    *,
+    window: int = 16,
+    stride: int = 8,
+    fill: float = 0.5,
+    batch: int = 64,
+) -> Tensor:
+    """By how much the score falls when a patch is covered (Zeiler and Fergus, 2014), averaged over all patches on a pixel.
+
+    Args:
+        model, images, target: see the top of this module.
+        window, stride: side of the patch, and by how many pixels it moves on.
+        fill: grey value of the patch.
+        batch: covered pictures that are run together.
+
+    Returns:
+        ``(N, height, width)``, signed.
+    """
+    _check(model, images)
+    height, width = images.shape[2:]
+    if not (1 <= stride <= window <= min(height, width)):
+        raise ValueError(f"The window must be 1 to {min(height, width)} pixels wide, and the stride 1 to the window's width.")
+    target = fixed_target(model, images, target)
+    clean = scores(_run(model, images), target)
+
+    def starts(size: int) -> list[int]:
+        return sorted({*range(0, size - window + 1, stride), size - window})
+
+    corners = [(top, left) for top in starts(height) for left in starts(width)]
+    total, times = images.new_zeros(len(images), height, width), images.new_zeros(height, width)
+    together = max(1, batch // len(images))
+    for first in range(0, len(corners), together):
+        some = corners[first : first + together]
+        covered = images.repeat(len(some), 1, 1, 1).unflatten(0, (len(some), len(images)))
+        for place, (top, left) in enumerate(some):
+            covered[place, :, :, top : top + window, left : left + window] = fill
+        falls = clean - scores(model(covered.flatten(0, 1)), _repeated(target, len(some))).view(len(some), len(images))
+        for (top, left), fall in zip(some, falls, strict=True):
+            total[:, top : top + window, left : left + window] += fall.view(-1, 1, 1)
+            times[top : top + window, left : left + window] += 1
+    return total / times
+
+
+# ---------------------------------------------------------------------------------------- one way to call them
+
+
+def magnitude(attribution: Tensor) -> Tensor:
+    """One map an image without sign: absolute values summed over colours. ``(N, C, H, W)`` or ``(N, H, W)`` to ``(N, H, W)``."""
+    return attribution.abs().sum(1) if attribution.ndim == 4 else attribution.abs()
+
+
+def signed(attribution: Tensor) -> Tensor:
+    """One map an image, with its sign: sum over colours. ``(N, C, H, W)`` or ``(N, H, W)`` to ``(N, H, W)``."""
+    return attribution.sum(1) if attribution.ndim == 4 else attribution
+
+
+#: Every method as ``(model, images, target, layer) -> (N, C, H, W) or (N, H, W)`` in pixels; pixel methods ignore the layer.
+METHODS: dict[str, Callable[[nn.Module, Tensor, Target, Wanted], Tensor]] = {
+    "gradient": lambda model, images, target, layer: gradient(model, images, target),
+    "gradient × input": lambda model, images, target, layer: gradient_times_input(model, images, target),
+    "SmoothGrad": lambda model, images, target, layer: smooth_grad(model, images, target),
+    "integrated gradients": lambda model, images, target, layer: integrated_gradients(model, images, target).attribution,
+    "guided backprop": lambda model, images, target, layer: guided_backprop(model, images, target),
+    "Grad-CAM": lambda model, images, target, layer: upsample(grad_cam(model, images, target, layer), images),
+    "guided Grad-CAM": guided_grad_cam,
+    "occlusion": lambda model, images, target, layer: occlusion(model, images, target),
+}
+
+
+# ---------------------------------------------------------------------------------------------- scores, checks
+
+
+def scores(outputs: Tensor, target: Target) -> Tensor:
+    """The explained score of each image, ``(N,)``, from a model's outputs ``(N, classes)``.
+
+    Raises:
+        ValueError: a class out of range, not one target an image, or a function that gives no score an image.
+    """
+    if callable(target) and not isinstance(target, Tensor):
+        found = target(outputs)
+        if not isinstance(found, Tensor) or found.shape not in ((len(outputs),), ()):
+            raise ValueError(f"A target function returns one score an image, ({len(outputs)},), from the model's output.")
+        return found
+    if outputs.ndim != 2:
+        raise ValueError(
+            f"The model gives {tuple(outputs.shape)}, not (batch, classes): pass a target function from its output to a score."
+        )
+    if target is None:
+        return outputs.amax(1)
+    index = torch.as_tensor(target, device=outputs.device)
+    if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
+        raise ValueError("A target is a class index, a whole number; or one an image; or a function.")
+    if index.ndim > 1 or (index.ndim == 1 and len(index) != len(outputs)):
+        raise ValueError(f"Give one target for all, or one an image: {len(outputs)} images, targets {tuple(index.shape)}.")
+    wrong = index[(index < 0) | (index >= outputs.shape[1])].flatten()
+    if len(wrong):
+        raise ValueError(f"There is no class {int(wrong[0])}: the model has the classes 0 to {outputs.shape[1] - 1}.")
+    return outputs.gather(1, index.long().expand(len(outputs))[:, None])[:, 0]
+
+
+def fixed_target(model: nn.Module, images: Tensor, target: Target) -> Target:
+    """The target, with None settled as the model's present answer, ``(N,)``, so that changed images keep it."""
+    if target is not None:
+        return target
+    _check(model, images)
+    with torch.no_grad():
+        outputs = _run(model, images)
+    if outputs.ndim != 2:
+        scores(outputs, None)
+    return outputs.argmax(1)
+
+
+def _repeated(target: Target, times: int) -> Target:
+    """A target for a batch that holds the images ``times`` times over."""
+    if callable(target) and not isinstance(target, Tensor):
+        def each(outputs: Tensor) -> Tensor:
+            return torch.cat([target(part).reshape(-1).expand(len(part)) for part in outputs.chunk(times)])
+
+        return each
+    index = torch.as_tensor(target)
+    return index if index.ndim == 0 else index.repeat(times)
+
+
+def _check(model: nn.Module, images: Tensor) -> None:
+    if not isinstance(images, Tensor) or images.ndim != 4 or not images.is_floating_point():
+        shape = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"Images are floats (batch, channel, height, width), not {shape}; images[None] makes a batch of one.")
+    if len(images) == 0:
+        raise ValueError("There are no images: pass a batch with at least one.")
+    if not images.isfinite().all():
+        raise ValueError("The images hold values that are not finite: replace NaN and infinity first.")
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
+            raise ValueError(
+                f"Batch normalization {name!r} is in training mode, so each map would depend on the other images: "
+                "call model.eval() first."
+            )
+
+
+@contextmanager
+def _sizes_explained(images: Tensor, model: nn.Module):
+    try:
+        yield
+    except (RuntimeError, AssertionError) as error:
+        size = getattr(model, "input_size", None)
+        fix = f"it was made for (N, 3, {size}, {size})." if size else "bring them to the size it was made for."
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"The model does not take images {tuple(images.shape)}: {fix} ({reason})") from error
+
+
+def _run(model: nn.Module, images: Tensor) -> Tensor:
+    with _sizes_explained(images, model):
+        outputs = model(images)
+    if not isinstance(outputs, Tensor):
+        raise ValueError(f"The model returns a {type(outputs).__name__}, not a tensor: wrap it so that it returns its logits.")
+    return outputs

@@ -1,0 +1,427 @@
+"""Is a saliency map to be believed? Tests that need no truth, tests of faithfulness, and scores against the truth.
+
+- Randomization (Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018): a map that explains what a network has
+  learned must change when that is taken away. :func:`cascade` randomizes weights; a network trained on shuffled labels
+  does it for the data; :func:`similarities` compares maps.
+- Insertion and deletion (Petsiuk et al., "RISE", BMVC 2018): the highest-ranked pixels should make or break the answer.
+- Against a mask: :func:`pointing_game`, :func:`energy_in_mask`, :func:`iou`.
+
+Everything returns one value an image, ``(N,)``; :func:`interval` is the bootstrap interval of a mean over images. Maps are
+``(N, height, width)``. Baselines to beat: :func:`edge_detector`, :func:`random_maps`, :func:`centre_gaussian`.
+"""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+from skimage.feature import hog
+from skimage.metrics import structural_similarity
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.transforms.functional import gaussian_blur
+
+from vizcourse.hooks import Wanted, resolve
+from vizcourse.methods.attribution import METHODS, Target, _check, fixed_target, magnitude, scores, signed, unit_range
+
+Method = Callable[[nn.Module, Tensor, Target, Wanted], Tensor]
+
+# --------------------------------------------------------------------------------------- taking the knowledge away
+
+
+def blocks(model: nn.Module) -> list[str]:
+    """Names of a network's parts that have weights, from the output to the input: the steps of a cascade.
+
+    A part is a child of the model; a container that holds nearly all of a part's weights, such as a stage or a
+    transformer's stack of layers, is opened.
+    """
+
+    def weight(module: nn.Module) -> int:
+        return sum(parameter.numel() for parameter in module.parameters())
+
+    def parts(module: nn.Module, prefix: str) -> list[str]:
+        children = [(f"{prefix}{name}", child) for name, child in module.named_children() if weight(child)]
+        container = isinstance(module, nn.Sequential | nn.ModuleList) or not prefix
+        inside = max((weight(child) for _, child in children if isinstance(child, nn.Sequential | nn.ModuleList)), default=0)
+        if children and (container or inside > 0.9 * weight(module)):
+            return [part for name, child in children for part in parts(child, f"{name}.")]
+        return [prefix.rstrip(".")]
+
+    return parts(model, "")[::-1]
+
+
+def randomize(model: nn.Module, names: Sequence[str], *, seed: int = 0) -> nn.Module:
+    """A copy of the model in which some parts have forgotten what they learned; the model itself stays as it is.
+
+    Every module inside the parts starts again as its class does (``reset_parameters``; batch normalization forgets its
+    statistics as well), and any other parameter is drawn from a normal distribution with its own mean and deviation.
+    A part's new weights depend on the seed and its name only, so a cascade changes one part a step.
+
+    Args:
+        model: any network.
+        names: of parts, as in ``named_modules()``; "" is the whole network.
+        seed: of the new weights.
+
+    Raises:
+        ValueError: there is no such part.
+    """
+    changed = copy.deepcopy(model)
+    for name in names:
+        part = resolve(changed, name)[1] if name else changed
+        for inner, module in part.named_modules(prefix=name):
+            own = list(module.parameters(recurse=False))
+            if not own:
+                continue
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                torch.manual_seed(zlib.crc32(f"{seed} {inner}".encode()))
+                if hasattr(module, "reset_parameters"):
+                    module.reset_parameters()
+                elif hasattr(module, "_reset_parameters"):  # nn.MultiheadAttention
+                    module._reset_parameters()
+                else:
+                    for parameter in own:
+                        spread = float(parameter.std()) if parameter.numel() > 1 else 1.0
+                        fresh = torch.randn(parameter.shape) * spread + float(parameter.mean())
+                        parameter.copy_(fresh)
+    return changed
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """Maps of a network that is randomized step by step.
+
+    blocks: the part that is randomized at each step; step 0 is the trained network.
+    maps: method -> attributions at each step: a list of ``(N, C, H, W)`` or ``(N, H, W)``, one longer than ``blocks``.
+    answers: probability of the explained class at each step, ``(steps + 1, N)``; empty for a target function.
+    """
+
+    blocks: tuple[str, ...]
+    maps: dict[str, list[Tensor]]
+    answers: Tensor
+
+    def similarity(self, method: str, metric: str = "spearman") -> Tensor:
+        """How like the trained network's maps those of each step are, ``(steps + 1, N)``; see :data:`METRICS`."""
+        first, *_ = steps = self.maps[method]
+        return torch.stack([METRICS[metric](first, later) for later in steps])
+
+
+def cascade(
+    model: nn.Module,
+    images: Tensor,
+    target: Target = None,
+    layer: Wanted = "",
+    *,
+    methods: Sequence[str] | Mapping[str, Method] = ("gradient", "Grad-CAM", "guided backprop", "guided Grad-CAM"),
+    names: Sequence[str] | None = None,
+    independent: bool = False,
+    seed: int = 0,
+) -> Cascade:
+    """The model parameter randomization test: maps while more and more of the network forgets, from the output down.
+
+    Args:
+        model: any network in eval mode; it is not changed.
+        images: ``(N, channel, height, width)``.
+        target: see :mod:`vizcourse.methods.attribution`. None is what the *trained* network answers, at every step.
+        layer: for the Grad-CAM methods.
+        methods: names from :data:`~vizcourse.methods.attribution.METHODS`, or functions by name with the same arguments.
+        names: parts in the order in which they are randomized; :func:`blocks` by default.
+        independent: randomize one part at a time and leave all others trained.
+        seed: of the random weights.
+
+    Raises:
+        ValueError: unknown method, layer or part, or what the methods themselves refuse.
+    """
+    chosen = _methods(methods)
+    names = list(names) if names is not None else blocks(model)
+    layer = resolve(model, layer)[0] if isinstance(layer, nn.Module) else layer
+    target = fixed_target(model, images, target)
+    maps: dict[str, list[Tensor]] = {name: [] for name in chosen}
+    answers = []
+    for step in range(len(names) + 1):
+        network = model
+        if step:
+            network = randomize(model, [names[step - 1]] if independent else names[:step], seed=seed)
+        for name, method in chosen.items():
+            maps[name].append(method(network, images, target, layer).detach())
+        if isinstance(target, Tensor) or not callable(target):
+            with torch.no_grad():
+                answers.append(scores(network(images).softmax(1), target))
+    return Cascade(tuple(names), maps, torch.stack(answers) if answers else torch.empty(0))
+
+
+def data_randomization(
+    trained: nn.Module,
+    shuffled: nn.Module,
+    images: Tensor,
+    target: Target,
+    layer: Wanted = "",
+    *,
+    methods: Sequence[str] | Mapping[str, Method] = ("gradient", "Grad-CAM", "guided backprop", "guided Grad-CAM"),
+    metric: str = "spearman",
+) -> dict[str, Tensor]:
+    """How like the maps of two networks are of which one learned shuffled labels: method -> ``(N,)``."""
+    return {
+        name: METRICS[metric](method(trained, images, target, layer), method(shuffled, images, target, layer))
+        for name, method in _methods(methods).items()
+    }
+
+
+def _methods(methods: Sequence[str] | Mapping[str, Method]) -> dict[str, Method]:
+    if isinstance(methods, Mapping):
+        return dict(methods)
+    methods = [methods] if isinstance(methods, str) else methods
+    for name in methods:
+        if name not in METHODS:
+            raise ValueError(f"There is no method {name!r}: choose from {', '.join(METHODS)}.")
+    return {name: METHODS[name] for name in methods}
+
+
+# ------------------------------------------------------------------------------------------------ how like are maps?
+
+
+def spearman(first: Tensor, second: Tensor) -> Tensor:
+    """Rank correlation of two sets of maps ``(N, H, W)``, one value a map; 0 where a map is constant and says nothing."""
+    ranks = [
+        torch.from_numpy(rankdata(maps.detach().flatten(1).cpu().numpy(), axis=1)).to(torch.float64) for maps in (first, second)
+    ]
+    first, second = (rank - rank.mean(1, keepdim=True) for rank in ranks)
+    return ((first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1)).clamp_min(1e-12)).float()
+
+
+def ssim(first: Tensor, second: Tensor) -> Tensor:
+    """Structural similarity (Wang et al., 2004) of maps ``(N, H, W)``, each brought to 0 … 1 first."""
+    pairs = zip(unit_range(first).cpu().double().numpy(), unit_range(second).cpu().double().numpy(), strict=True)
+    return torch.tensor([structural_similarity(one, other, data_range=1.0, gaussian_weights=True) for one, other in pairs])
+
+
+def hog_similarity(first: Tensor, second: Tensor, *, cell: int = 16) -> Tensor:
+    """Rank correlation of histograms of oriented gradients of maps ``(N, H, W)``, in cells of ``cell`` pixels."""
+
+    def histograms(maps: Tensor) -> Tensor:
+        maps = unit_range(maps).cpu().double().numpy()
+        side = max(2, min(cell, maps.shape[1] // 3, maps.shape[2] // 3))
+        return torch.from_numpy(np.stack([hog(each, pixels_per_cell=(side, side)) for each in maps]))
+
+    return spearman(histograms(first), histograms(second))
+
+
+#: Similarity of two attributions of the same images, one value an image. Maps without sign, except "spearman signed".
+METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "spearman": lambda first, second: spearman(magnitude(first), magnitude(second)),
+    "spearman signed": lambda first, second: spearman(signed(first), signed(second)),
+    "ssim": lambda first, second: ssim(magnitude(first), magnitude(second)),
+    "hog": lambda first, second: hog_similarity(magnitude(first), magnitude(second)),
+}
+
+
+def similarities(first: Tensor, second: Tensor) -> dict[str, Tensor]:
+    """All :data:`METRICS` of two attributions ``(N, C, H, W)`` or ``(N, H, W)``: metric -> ``(N,)``."""
+    if first.shape != second.shape:
+        raise ValueError(f"Attributions of the same images are compared, not {tuple(first.shape)} with {tuple(second.shape)}.")
+    return {name: metric(first, second) for name, metric in METRICS.items()}
+
+
+# --------------------------------------------------------------------------------------------------- baselines
+
+
+def edge_detector(images: Tensor) -> Tensor:
+    """Strength of edges in a picture (Sobel, on its brightness): a "saliency map" that knows no network. ``(N, H, W)``."""
+    grey = (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    across = images.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
+    edges = functional.conv2d(functional.pad(grey, [1] * 4, mode="replicate"), torch.stack([across, across.T])[:, None])
+    return edges.square().sum(1).sqrt()
+
+
+def random_maps(count: int, size: tuple[int, int], *, coarse: int = 6, seed: int = 0) -> Tensor:
+    """Smooth random maps: noise on a grid of ``coarse × coarse`` places, upsampled like a Grad-CAM map. ``(count, H, W)``."""
+    noise = torch.rand(count, 1, coarse, coarse, generator=torch.Generator().manual_seed(seed))
+    return functional.interpolate(noise, size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def centre_gaussian(count: int, size: tuple[int, int], *, width: float = 0.25) -> Tensor:
+    """The same bump in the middle of every picture: what is to be beaten where photographers centre their objects.
+
+    width: standard deviation as a share of the picture's sides.
+    """
+    rows, columns = (torch.linspace(-0.5, 0.5, side) / width for side in size)
+    return torch.exp(-0.5 * (rows[:, None].square() + columns.square())).expand(count, -1, -1).clone()
+
+
+# ------------------------------------------------------------------------------------------ insertion and deletion
+
+
+class Curve(NamedTuple):
+    """Probability of the explained class while pixels are put in or taken out.
+
+    fractions: share of pixels, ``(steps + 1,)``, from 0 to 1.
+    probabilities: ``(N, steps + 1)``.
+    """
+
+    fractions: Tensor
+    probabilities: Tensor
+
+    @property
+    def auc(self) -> Tensor:
+        """Area under each curve by the trapezoid rule, ``(N,)``; the full range is 0 to 1."""
+        return torch.trapezoid(self.probabilities, self.fractions, dim=1)
+
+
+def deletion(
+    model: nn.Module,
+    images: Tensor,
+    target: Target,
+    maps: Tensor,
+    *,
+    steps: int = 16,
+    fill: float | str | Tensor = 0.5,
+    batch: int = 64,
+) -> Curve:
+    """Take out pixels, the highest of the map first, and watch the answer fall. A good map gives a *small* area.
+
+    Args:
+        model: a classifier that returns logits.
+        images, target: see :mod:`vizcourse.methods.attribution`.
+        maps: one map an image, ``(N, height, width)``. Only the order of its values matters.
+        steps: after each step another ``1 / steps`` of the pixels is out.
+        fill: what a pixel is replaced by: a grey value, "mean" (the picture's mean colour), "blur", or a tensor that
+            broadcasts to the images.
+        batch: pictures that are run together.
+    """
+    return _curve(model, images, target, maps, steps, images, _filling(images, fill), batch)
+
+
+def insertion(
+    model: nn.Module,
+    images: Tensor,
+    target: Target,
+    maps: Tensor,
+    *,
+    steps: int = 16,
+    fill: float | str | Tensor = "blur",
+    batch: int = 64,
+) -> Curve:
+    """Start from a blurred picture and put in pixels, the highest of the map first. A good map gives a *large* area.
+
+    Arguments as for :func:`deletion`.
+    """
+    return _curve(model, images, target, maps, steps, _filling(images, fill), images, batch)
+
+
+def _filling(images: Tensor, fill: float | str | Tensor) -> Tensor:
+    if isinstance(fill, str):
+        if fill == "mean":
+            return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
+        if fill == "blur":
+            # RISE's blur, 11 pixels and a deviation of 5 at 224 pixels, would leave too much of a small picture's shapes.
+            return gaussian_blur(images, [min(31, min(images.shape[2:]) // 2 * 2 - 1)] * 2, [5.0, 5.0])
+        raise ValueError(f'There is no filling {fill!r}: use a grey value, "mean", "blur", or a tensor.')
+    return torch.as_tensor(fill, dtype=images.dtype, device=images.device).expand_as(images)
+
+
+@torch.no_grad()
+def _curve(model, images, target, maps, steps, start, end, batch) -> Curve:
+    _check(model, images)
+    if maps.shape != (len(images), *images.shape[2:]):
+        raise ValueError(
+            f"One map an image in its pixels is needed, {(len(images), *images.shape[2:])}, not {tuple(maps.shape)}: "
+            "use attribution.magnitude and attribution.upsample."
+        )
+    if not maps.isfinite().all():
+        raise ValueError("The maps hold values that are not finite.")
+    if steps < 1:
+        raise ValueError("At least one step is needed.")
+    target = fixed_target(model, images, target)
+    order = maps.flatten(1).argsort(dim=1, descending=True, stable=True)
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
+    rank = rank.view(len(images), 1, *images.shape[2:])
+    fractions = torch.linspace(0, 1, steps + 1, device=images.device)
+    found = []
+    for fraction in fractions:
+        mixed = torch.where(rank < round(float(fraction) * order.shape[1]), end, start) if found else start
+        outputs = torch.cat([model(part.contiguous()) for part in mixed.split(batch)])
+        found.append(scores(outputs.softmax(1), target))
+    return Curve(fractions, torch.stack(found, dim=1))
+
+
+
+
+# ----------------------------------------------------------------------------------------- against the true mask
+
+
+def pointing_game(maps: Tensor, masks: Tensor) -> Tensor:
+    """Is the map's highest point on the object? ``(N,)``, 1 or 0; the share of tied highest points that are on it.
+
+    Zhang et al., 2018, without their margin of 15 pixels.
+    """
+    maps, masks = _pair(maps, masks)
+    highest = maps == maps.amax(1, keepdim=True)
+    return (highest & masks).sum(1) / highest.sum(1)
+
+
+def energy_in_mask(maps: Tensor, masks: Tensor) -> Tensor:
+    """Share of a map's positive values that lie on the object (Wang et al., "Score-CAM", 2020), ``(N,)``.
+
+    A map without positive values counts as even: it gets the mask's share of the picture.
+    """
+    maps, masks = _pair(maps, masks)
+    maps = maps.clamp_min(0)
+    maps = torch.where(maps.sum(1, keepdim=True) > 0, maps, 1.0)
+    return (maps * masks).sum(1) / maps.sum(1)
+
+
+def iou(maps: Tensor, masks: Tensor) -> Tensor:
+    """Intersection over union of the mask and the map's highest pixels, as many as the mask has: ``(N,)``.
+
+    No threshold is to be chosen, and the order of the map's values alone matters.
+    """
+    maps, masks = _pair(maps, masks)
+    size = masks.sum(1)
+    order = maps.argsort(dim=1, descending=True, stable=True)
+    hits = masks.gather(1, order) & (torch.arange(maps.shape[1], device=maps.device) < size[:, None])
+    return hits.sum(1) / (2 * size - hits.sum(1))
+
+
+def _pair(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    if maps.ndim != 3 or maps.shape != masks.shape:
+        raise ValueError(
+            f"Maps and masks are both (N, height, width), not {tuple(maps.shape)} and {tuple(masks.shape)}: "
+            "use attribution.magnitude and attribution.upsample."
+        )
+    if not maps.isfinite().all():
+        raise ValueError("The maps hold values that are not finite.")
+    masks = masks.bool().flatten(1)
+    if not masks.any(1).all():
+        raise ValueError("A mask is empty: leave out pictures without the object.")
+    return maps.flatten(1), masks
+
+
+# ----------------------------------------------------------------------------------------------------- intervals
+
+
+class Interval(NamedTuple):
+    """A mean over images and the bounds of its bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def interval(values: Tensor, *, level: float = 0.95, repeats: int = 2000, seed: int = 0) -> Interval:
+    """Mean of values ``(N,)`` over images, with the percentile bootstrap interval: images are drawn anew with replacement."""
+    values = torch.as_tensor(values, dtype=torch.float64).flatten().cpu()
+    if not len(values) or not values.isfinite().all():
+        raise ValueError("An interval needs at least one value, and all of them finite.")
+    generator = torch.Generator().manual_seed(seed)
+    means = values[torch.randint(len(values), (repeats, len(values)), generator=generator)].mean(1)
+    tail = (1 - level) / 2
+    low, high = torch.quantile(means, torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
+    return Interval(float(values.mean()), low, high)
