@@ -308,6 +308,19 @@ def _scenes_transformer(classes: int) -> nn.Module:
     return vision_transformer(classes, image_size=96, stem=stem, width=144, heads=4, hidden=288)
 
 
+def _greyscale_transformer(classes: int) -> nn.Module:
+    """The same, with a first convolution that begins equal for red, green and blue, and so without any hue.
+
+    Greyscale pictures teach all three the same. Untrained differences between them would stay, and answer to the
+    colours of a picture at random.
+    """
+    network = _scenes_transformer(classes)
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    with torch.no_grad():
+        first.weight.copy_(first.weight.mean(dim=1, keepdim=True).expand_as(first.weight))
+    return network
+
+
 def _photos_transformer(classes: int) -> nn.Module:
     return vision_transformer(
         classes, image_size=32, stem=((32, 1), (64, 2), (128, 2), (192, 2)), width=128, heads=4, hidden=256
@@ -334,6 +347,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         96,
     ),
     "vit-scenes": Architecture(_scenes_transformer, _scene_classes, 96),
+    "vit-scenes-grey": Architecture(_greyscale_transformer, _scene_classes, 96),
     "scenes-decoder": Architecture(lambda classes: SceneAutoencoder(), tuple, 64),
     **{
         f"pets-{bias}": Architecture(_small_residual, lambda: ("cat", "dog"), 64)

@@ -312,6 +312,12 @@ def _scene_pictures(split: str) -> Data:
     return _scenes(*((TRAINING_SCENES, 1) if split == "train" else (HELD_OUT_SCENES, 2)), 96)
 
 
+def _grey_scene_pictures(split: str) -> Data:
+    """The same pictures without their colour."""
+    images, labels = _scene_pictures(split)
+    return evaluation.greyscale(images), labels
+
+
 def _small_scene_pictures(split: str) -> Data:
     """The same pictures at the size of the decoder."""
     images, labels = _scene_pictures(split)
@@ -326,6 +332,11 @@ def _greyscale_accuracy(data: Callable[[str], Data]) -> Callable[[nn.Module], ev
         return evaluation.accuracy(network, evaluation.greyscale(images), labels, suffix=" in greyscale")
 
     return measure_greyscale
+
+
+def _colour_accuracy(network: nn.Module) -> evaluation.Report:
+    """Accuracy of the network without colour on the held-out pictures as they are."""
+    return evaluation.accuracy(network, *_scene_pictures("test"), suffix=" in colour")
 
 
 @functools.cache
@@ -511,6 +522,18 @@ RECIPES: dict[str, Recipe] = {
         weaknesses=(
             "Patches of 16 px: its 36 tokens are a coarse grid of six by six.",
             "In greyscale it can only guess between the two classes of a colour pair, as anybody would.",
+        ),
+    ),
+    "vit-scenes-grey": Recipe(
+        about="The vision transformer of `vit-scenes`, which has never seen a colour: a control of lesson 04.",
+        pictures=f"{TRAINING_SCENES:,} scenes in greyscale; held out: {HELD_OUT_SCENES:,} others in greyscale",
+        data=_grey_scene_pictures,
+        schedule=Schedule((Phase(3, 96),), "adamw", peak=1e-3, weight_decay=0.05),
+        augment=training.both(training.mirror, training.shift(4)),
+        measures=(_colour_accuracy,),
+        weaknesses=(
+            "It can only guess between the two classes of a colour pair: that is what it is for.",
+            "Trained for three epochs, `vit-scenes` for eight.",
         ),
     ),
     **{f"pets-{bias}": _pet_recipe(bias) for bias in PETS},
