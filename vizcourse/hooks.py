@@ -264,6 +264,30 @@ def replace(model: nn.Module, replacements: Mapping[Wanted, Replacement]) -> Ite
         yield
 
 
+@contextmanager
+def override(model: nn.Module, forwards: Mapping[Layer, Callable]) -> Iterator[None]:
+    """Let some layers run another function instead of their own, for the forward passes inside the ``with`` block.
+
+    Unlike with :func:`replace`, the layer's own work is left out. A function that returns a stored output therefore
+    skips the layer, with all that is inside it.
+
+    Args:
+        model: any module.
+        forwards: for each layer a function of the layer's inputs that returns what the layer would return.
+
+    Raises:
+        ValueError: there is no such layer.
+
+    Example:
+        >>> with override(model, {"layer1": lambda images: stored}):
+        ...     logits = model(images)
+    """
+    with ExitStack() as stack:
+        for layer, forward in forwards.items():
+            stack.enter_context(_forward_as(resolve(model, layer)[1], forward))
+        yield
+
+
 class Replay:
     """A forward pass that starts at the output of one layer: see :func:`replay`.
 
