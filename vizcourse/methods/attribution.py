@@ -325,12 +325,12 @@ def occlusion(
 
 
 def magnitude(attribution: Tensor) -> Tensor:
-    """One map an image without sign: absolute values summed over colours. ``(N, C, H, W)`` or ``(N, H, W)`` to ``(N, H, W)``."""
+    """One map an image, without sign: absolute values, summed over colours, of ``(N, C, H, W)`` or ``(N, H, W)``."""
     return attribution.abs().sum(1) if attribution.ndim == 4 else attribution.abs()
 
 
 def signed(attribution: Tensor) -> Tensor:
-    """One map an image, with its sign: sum over colours. ``(N, C, H, W)`` or ``(N, H, W)`` to ``(N, H, W)``."""
+    """One map an image, with its sign: sum over colours. ``(N, C, H, W)`` or ``(N, H, W)``."""
     return attribution.sum(1) if attribution.ndim == 4 else attribution
 
 

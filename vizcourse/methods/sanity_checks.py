@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from skimage.feature import hog
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
@@ -187,10 +186,15 @@ def _methods(methods: Sequence[str] | Mapping[str, Method]) -> dict[str, Method]
 
 def spearman(first: Tensor, second: Tensor) -> Tensor:
     """Rank correlation of two sets of maps ``(N, H, W)``, one value a map; 0 where a map is constant and says nothing."""
-    ranks = [
-        torch.from_numpy(rankdata(maps.detach().flatten(1).cpu().numpy(), axis=1)).to(torch.float64) for maps in (first, second)
-    ]
-    first, second = (rank - rank.mean(1, keepdim=True) for rank in ranks)
+
+    def ranks(maps: Tensor) -> Tensor:
+        maps = maps.detach().flatten(1).contiguous()
+        ordered = maps.sort(dim=1).values
+        # Equal values share the mean of their ranks: a Grad-CAM map has many zeros.
+        rank = torch.searchsorted(ordered, maps) + torch.searchsorted(ordered, maps, right=True)
+        return rank.double() - rank.double().mean(1, keepdim=True)
+
+    first, second = ranks(first), ranks(second)
     return ((first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1)).clamp_min(1e-12)).float()
 
 
