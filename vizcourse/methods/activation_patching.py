@@ -391,9 +391,11 @@ def _with_heads(attention: nn.MultiheadAttention, source: Tensor, heads: list[in
 
 def _chosen(tokens: Tokens, activation: Tensor) -> Tensor:
     """A mask that says which tokens (or positions of a feature map) are patched, ready to be broadcast."""
+    if isinstance(tokens, str) and tokens == "all":
+        return torch.ones([1] * activation.ndim, dtype=torch.bool, device=activation.device)
+    if activation.ndim == 2:
+        raise ValueError("This layer gives one vector a picture, without tokens or places: pass tokens='all'.")
     if activation.ndim == 4:
-        if isinstance(tokens, str) and tokens == "all":
-            return torch.ones(1, 1, 1, 1, dtype=torch.bool, device=activation.device)
         if not _is_region(tokens):
             raise ValueError("A feature map has no tokens: pass 'all', or a region as a mask (height, width).")
         return _on_grid(tokens, activation.shape[2:], activation.device)[:, None]
@@ -510,7 +512,7 @@ class PatchingResult:
         count = len(self.effects)
         generator = torch.Generator().manual_seed(0)
         chosen = torch.randint(count, (2000, count), generator=generator)
-        weights = torch.zeros(2000, count).scatter_add_(1, chosen, torch.ones(2000, count)) / count
+        weights = self.effects.new_zeros(2000, count).scatter_add_(1, chosen, self.effects.new_ones(2000, count)) / count
         return (weights @ self.effects.flatten(1)).unflatten(1, self.effects.shape[1:]), weights @ self.total
 
     @property
@@ -608,7 +610,7 @@ def sweep(
                     torch.stack([value(runs.patch(cells, tokens=some, direction=direction)) for cells in groups], dim=1)
                 )
             values = torch.stack(patched, dim=1), value(runs.clean), value(runs.corrupted)
-            parts.append(tuple(each.float().cpu() for each in values))
+            parts.append(tuple(_exact(each).cpu() for each in values))
             bar.update(len(wanted))
     patched, before, after = (torch.cat(each) for each in zip(*parts, strict=True))
     if heads:
@@ -619,6 +621,10 @@ def sweep(
     name = component if isinstance(component, str) else "layers"
     label = metric if isinstance(metric, str) else getattr(metric, "__name__", "metric")
     return PatchingResult(effects, before, after, tuple(names), name, window, direction, label)
+
+
+def _exact(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def _check_pair(clean: Pictures, corrupted: Pictures) -> None:
@@ -696,7 +702,7 @@ def attribute(
                 layers.append((change * gradient * chosen).flatten(1).sum(dim=1))
         single = torch.stack(layers, dim=1)
         effects = torch.stack([single[:, group].sum(dim=1) for group in groups], dim=1)
-        parts.append(tuple(each.detach().float().cpu() for each in (effects, *values)))
+        parts.append(tuple(_exact(each).detach().cpu() for each in (effects, *values)))
     effects, before, after = (torch.cat(each) for each in zip(*parts, strict=True))
     name = component if isinstance(component, str) else "layers"
     label = metric if isinstance(metric, str) else getattr(metric, "__name__", "metric")
@@ -774,7 +780,7 @@ def path_patch(
             with evaluating(model), override(model, forwards | {parts[end]: _constant(heard)}):
                 logits = model(base.images)
         before, after = measure(base.logits, wanted, metric, other), measure(logits, wanted, metric, other)
-        effects.append((after - before if _denoises(direction) else before - after).float().cpu())
+        effects.append((after - before if _denoises(direction) else before - after).cpu())
     return torch.cat(effects)
 
 
