@@ -19,9 +19,10 @@ ALLOWED = {
     "lessons": set(),
     "models": {"worlds", "hooks"},
     "methods": {"hooks"},
+    "studies": {"worlds", "hooks", "models", "methods"},
     "plotting": {"worlds", "hooks", "models", "methods"},
-    "widgets": {"worlds", "hooks", "models", "methods", "plotting", "lessons"},
-    "exercises": {"worlds", "hooks", "models", "methods", "plotting", "lessons"},
+    "widgets": {"worlds", "hooks", "models", "methods", "studies", "plotting", "lessons"},
+    "exercises": {"worlds", "hooks", "models", "methods", "studies", "plotting", "lessons"},
 }
 # Whatever else there is (the commands, the builder) stands on top: it may import all parts, and no part imports it.
 
