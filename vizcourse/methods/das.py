@@ -438,7 +438,7 @@ def row_null_split(rotation: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """
     if weight.shape[1] != len(rotation):
         raise ValueError(f"The weight must have {len(rotation)} columns, one a channel, not {weight.shape[1]}.")
-    weight = (weight - weight.mean(0)).to(rotation)
+    weight = (weight - weight.mean(0)).detach().to(rotation)
     row = _basis(weight.T)
     inside = row @ (row.T @ rotation)
     return _basis(inside), _basis(rotation - inside)
