@@ -257,7 +257,7 @@ def _refuse_constant(terms: list[list[tuple[Term, Tensor]]], parameter: Tensor, 
     found: dict[int, str] = {}
     layered = [(number, *pair) for number, pairs in enumerate(terms) for pair in pairs if pair[0].layer is not None]
     for (number, term, value), has_moved in zip(layered, moved, strict=True):
-        if has_moved or not value.isfinite().all():
+        if has_moved or term.weight == 0 or not value.isfinite().all():
             continue
         gradient = None
         if value.requires_grad:

@@ -1,0 +1,329 @@
+"""The study of lesson 02: are the pictures that feature visualization makes true of the network?
+
+    python -m vizcourse.studies.feature_visualization [--cache FOLDER]
+
+runs it whole (some ten minutes on two cores) and writes `02_feature_visualization.json` beside this file. The functions are
+those that the lesson calls on a few channels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from vizcourse.hooks import capture
+from vizcourse.methods.feature_visualization import Image, channel, colour_matrix, fourier, pixels, render, total_variation
+from vizcourse.models import load
+from vizcourse.models.training import at_size
+from vizcourse.studies.feature_visualization_pictures import blends, directions, noise_share, paths
+from vizcourse.worlds import scenes
+
+__all__ = ["blends", "directions", "noise_share", "paths", "results"]  # what widgets read; the rest is the study itself
+
+RESULTS = Path(__file__).with_name("02_feature_visualization.json")
+PICTURES, SEED = 10_000, 7
+CONTROL_PICTURES = 2_000
+LAYERS = ("inception3a", "inception4a", "inception4c")
+TWINS = ("scenes-small-0", "scenes-small-1")
+TWIN_LAYERS = ("layer2", "layer3")
+STRIPE_LAYERS = ("conv3", "inception3b")
+STEPS = 64
+# The weight of total variation with which the pictures of `googlenet-scenes` become legible.
+SMOOTHNESS = 2.0
+
+
+@functools.cache
+def results() -> dict:
+    """What the whole study has measured, as it is shipped."""
+    return json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
+def pictures(count: int = PICTURES, seed: int = SEED, *, size: int = 96, folder: Path | None = None) -> Tensor:
+    """Scenes that no network has been trained on, ``(count, 3, size, size)``, uint8."""
+    file = folder / f"scenes-{count}-{seed}.npz" if folder else None
+    drawn = scenes.CachedScenes(count, seed, file=file, progress=True).pictures
+    return drawn if size == drawn.shape[-1] else at_size(drawn, size)
+
+
+def untrained(name: str, images: Tensor, seed: int = 0) -> nn.Module:
+    """The network with random weights, its batch norms set on ``images`` (uint8), so that its units are as loud as others."""
+    model = load(name, random=True, seed=seed)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the mean over all batches
+    model.train()
+    with torch.no_grad():
+        for batch in images.split(64):
+            model(batch.float() / 255)
+    return model.eval()
+
+
+@torch.no_grad()
+def answers(model: nn.Module, layers: Sequence[str], images: Tensor, *, progress: bool = True) -> dict[str, Tensor]:
+    """The mean of each channel over each picture, ``{layer: (pictures, channels)}``; ``images`` as uint8 or float."""
+    found: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    with capture(model, layers, stop=True) as acts:
+        for batch in tqdm(images.split(50), "pictures", delay=3, leave=False, disable=not progress):
+            model(batch.float() / 255 if batch.dtype == torch.uint8 else batch)
+            for layer in layers:
+                found[layer].append(acts[layer].flatten(2).mean(2))
+    return {layer: torch.cat(values) for layer, values in found.items()}
+
+
+def drawn_by_lot(sizes: dict[str, int], count: int, seed: int = 0) -> list[tuple[str, int]]:
+    """``count`` channels of each layer, by lot: nobody has chosen the pretty ones."""
+    chance = random.Random(seed)
+    return [(layer, number) for layer, channels in sizes.items() for number in sorted(chance.sample(range(channels), count))]
+
+
+def visualize(model: nn.Module, units: Sequence[tuple[str, int]], image: Image, *, smoothness: float = SMOOTHNESS,
+              steps: int = STEPS, at_once: int = 8, **options) -> Tensor:  # fmt: skip
+    """A picture of each ``(layer, channel)``, ``(units, 3, height, width)``."""
+    parts = []
+    for layer in dict.fromkeys(layer for layer, _ in units):
+        numbers = [number for name, number in units if name == layer]
+        for start in range(0, len(numbers), at_once):
+            goals = [channel(layer, number) - smoothness * total_variation() for number in numbers[start : start + at_once]]
+            parts.append(render(model, goals, image=image, steps=steps, **options).images)
+    return torch.cat(parts)
+
+
+def rank(value: Tensor, among: Tensor) -> Tensor:
+    """Which share of ``among``, ``(pictures, units)``, lies below each ``value``, ``(units,)``."""
+    return (among < value).float().mean(0)
+
+
+# ------------------------------------------------------------------------------------- does it raise its channel?
+
+
+@dataclass(frozen=True)
+class Raised:
+    """For each unit, which share of the pictures lies below its own visualization, and below that of the next unit."""
+
+    own: Tensor
+    neighbour: Tensor
+    times: Tensor  # the channel's mean on its visualization, in multiples of the strongest picture's
+
+
+def raised(model: nn.Module, units: Sequence[tuple[str, int]], made: Tensor, seen: dict[str, Tensor]) -> Raised:
+    """Compare visualizations ``made`` with the channels' answers to pictures, ``seen`` (:func:`answers`)."""
+    among = torch.stack([seen[layer][:, number] for layer, number in units], 1)
+    shown = answers(model, list(seen), made)
+    values = torch.stack([shown[layer][:, number] for layer, number in units], 1)  # (pictures, units)
+    # The picture of another channel of the same layer: does it do as well?
+    order = list(range(len(units)))
+    other = [next(k for k in order[n + 1 :] + order[: n + 1] if units[k][0] == units[n][0]) for n in order]
+    return Raised(
+        rank(values.diagonal(), among), rank(values[other, order], among), values.diagonal() / among.amax(0).clamp_min(1e-6)
+    )
+
+
+# ------------------------------------------------------------------------------- does it hold in another network?
+
+
+def partners(seen: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """For each channel of ``seen`` ``(pictures, channels)``, the channel of another network that varies most alike.
+
+    Returns:
+        its number and the correlation over the pictures, ``(channels,)`` each.
+    """
+    standard = [(each - each.mean(0)) / each.std(0).clamp_min(1e-6) for each in (seen, others)]
+    correlation, number = (standard[0].T @ standard[1] / (len(seen) - 1)).max(1)
+    return number, correlation
+
+
+# ------------------------------------------------------------------------ do stripe channels get striped pictures?
+
+ANGLES = tuple(range(0, 180, 15))
+OTHER_TEXTURES = (("plain", 0), ("dots", 0), ("noise", 0), ("checks", 0), ("checks", 45), ("bricks", 0), ("bricks", 45))
+
+
+def textured(count: int = 32, seed: int = 21) -> Tensor:
+    """The same scenes with stripes at each of ``ANGLES`` and with every other texture: ``(conditions, count, 3, 96, 96)``."""
+    fixed = {"material": "matte", "rotation": 0, "mirrored": False, "facing": "right", "stretch": 1.0, "size": 0.76}
+    base = scenes.sample(count, seed, object=("house", "umbrella", "sailing boat", "church"), texture_scale=1.0, **fixed)
+    conditions = [("stripes", angle) for angle in ANGLES] + list(OTHER_TEXTURES)
+    return torch.stack(
+        [scenes.render([each.replace(texture=name, texture_angle=angle) for each in base]) for name, angle in conditions]
+    )
+
+
+def stripe_effect(model: nn.Module, layer: str, images: Tensor) -> tuple[Tensor, Tensor]:
+    """How much more a channel answers to stripes than to the next best texture, when nothing else is changed.
+
+    Args:
+        images: of :func:`textured`. The best angle is found on the first half of the scenes, the effect on the second.
+
+    Returns:
+        effect: difference over its standard deviation between scenes, the smallest over all other textures, ``(channels,)``.
+        angle: number of the best angle in ``ANGLES``, ``(channels,)``.
+    """
+    each = answers(model, [layer], images.flatten(0, 1), progress=False)[layer].unflatten(0, images.shape[:2])
+    half = images.shape[1] // 2
+    angle = each[: len(ANGLES), :half].mean(1).argmax(0)
+    numbers = torch.arange(each.shape[2])
+    difference = each[angle, half:, numbers].T - each[len(ANGLES) :, half:]
+    return (difference.mean(1) / difference.std(1).clamp_min(1e-6)).amin(0), angle
+
+
+def stripedness(images: Tensor, side: int = 32, band: tuple[float, float] = (0.06, 0.35)) -> tuple[Tensor, Tensor]:
+    """How far the waves in each part of a picture run one way, and which way.
+
+    In windows of ``side`` pixels, the power ``P`` of the waves in a band of frequencies (cycles a pixel) is summed as arrows of
+    twice their angle, ``z = Σ P exp(2i angle)``; the angle is doubled because a wave has no front. Stripes give ``|z| = ΣP``.
+
+    Returns:
+        ``Σ|z| / ΣΣP`` over the windows, 0 (all ways alike) to 1 (stripes); and the angle of ``Σz`` in degrees, 0 to 180:
+        0 for waves that run along a row (vertical stripes), counted clockwise.
+    """
+    grey = images.float().mean(1)
+    windows = grey.unfold(1, side, side // 2).unfold(2, side, side // 2).flatten(1, 2)
+    taper = torch.hann_window(side, periodic=False)
+    windows = (windows - windows.mean((2, 3), keepdim=True)) * taper * taper[:, None]
+    power = torch.fft.fft2(windows).abs().square()
+    down, across = torch.fft.fftfreq(side)[:, None], torch.fft.fftfreq(side)[None]
+    frequency = torch.hypot(down, across)
+    power = power * ((frequency >= band[0]) & (frequency <= band[1]))
+    arrows = (power * torch.exp(2j * torch.atan2(down, across))).sum((2, 3))
+    angle = arrows.sum(1).angle().rad2deg() / 2 % 180
+    return arrows.abs().sum(1) / power.sum((1, 2, 3)).clamp_min(1e-12), angle
+
+
+def angle_between(first: Tensor, second: Tensor) -> Tensor:
+    """The angle between two lines, 0 to 90 degrees; 45 on average by chance."""
+    difference = (first - second).abs() % 180
+    return torch.minimum(difference, 180 - difference)
+
+
+# ------------------------------------------------------------------------------------------------------- the study
+
+
+def _rounded(values: Tensor, digits: int) -> list[float]:
+    return [round(float(value), digits) for value in values]
+
+
+def _recipe(images: Tensor) -> Image:
+    return fourier(images.shape[-1], colours=colour_matrix(images[:500].float() / 255))
+
+
+def study_raised(folder: Path | None) -> dict:
+    """Does a visualization raise its channel above (nearly) all pictures?"""
+    every = pictures(folder=folder)
+    model, control = load("googlenet-scenes"), untrained("googlenet-scenes", every[:512])
+    legible, naive = (_recipe(every), {}), (pixels(96), {"smoothness": 0, "transformations": ()})
+    found: dict = {}
+    for name, network, among, kinds in (
+        ("trained", model, every, {"legible": legible, "naive": naive}),
+        ("random weights", control, every[:CONTROL_PICTURES], {"legible": legible}),
+    ):
+        seen = answers(network, LAYERS, among)
+        units = drawn_by_lot({layer: values.shape[1] for layer, values in seen.items()}, 8)
+        found["units"] = [list(unit) for unit in units]
+        for kind, (image, options) in kinds.items():
+            result = raised(network, units, visualize(network, units, image, progress=False, **options), seen)
+            found[f"{name}, {kind}"] = {
+                "pictures": len(among),
+                "own": _rounded(result.own, 5),
+                "neighbour": _rounded(result.neighbour, 5),
+                "times": _rounded(result.times, 3),
+            }
+            print(f"raised, {name}, {kind}: done", flush=True)
+    return found
+
+
+def study_stripes(folder: Path | None) -> dict:
+    """Do channels that answer to stripes get striped pictures?"""
+    every, images = pictures(folder=folder), textured()
+    model, control, image = load("googlenet-scenes"), untrained("googlenet-scenes", every[:512]), _recipe(every)
+    plain = images[len(ANGLES)]
+    found = {
+        "textures": {
+            name: round(float(stripedness(each - plain)[0].mean()), 3)
+            for (name, _), each in zip([("stripes", 0), *OTHER_TEXTURES[1:]], images[[0, *range(len(ANGLES) + 1, len(images))]],
+                                       strict=True)
+        }
+    }  # fmt: skip
+    for name, network in (("trained", model), ("random weights", control)):
+        chosen, rest, angles, effects = [], [], [], []
+        for layer in STRIPE_LAYERS:
+            effect, angle = stripe_effect(network, layer, images)
+            order = effect.argsort(descending=True)
+            top = order[:10].tolist()
+            chosen += [(layer, number) for number in top]
+            angles += [ANGLES[number] for number in angle[top].tolist()]
+            effects += effect[top].tolist()
+            # As many of the others, by lot.
+            low = [number for number in range(len(effect)) if effect[number] < 0]
+            rest += [(layer, number) for number in random.Random(0).sample(low, 10)]
+        made = visualize(network, chosen + rest, image, at_once=10, progress=False)
+        amount, angle = stripedness(made)
+        turn = angle_between(angle[: len(chosen)], torch.tensor(angles))
+        found[name] = {
+            "units": [list(unit) for unit in chosen],
+            "others": [list(unit) for unit in rest],
+            "effect": _rounded(torch.tensor(effects), 3),
+            "angle": _rounded(torch.tensor(angles), 1),
+            "striped": _rounded(amount[: len(chosen)], 3),
+            "others striped": _rounded(amount[len(chosen) :], 3),
+            "turn": _rounded(turn, 1),
+        }
+    return found
+
+
+def study_transfer(folder: Path | None) -> dict:
+    """Does a visualization raise the like-minded channel of a network trained from another seed?"""
+    images = pictures(size=64, folder=folder)
+    first, second = (load(name) for name in TWINS)
+    strangers = untrained(TWINS[1], images[:512])
+    seen, others, random_others = (answers(network, TWIN_LAYERS, images) for network in (first, second, strangers))
+    units = drawn_by_lot({layer: values.shape[1] for layer, values in seen.items()}, 12)
+    made = visualize(first, units, _recipe(images), at_once=12, progress=False)
+    found: dict = {
+        "units": [list(unit) for unit in units],
+        "own": _rounded(raised(first, units, made, seen).own, 5),
+    }
+    for name, network, their in (("twin", second, others), ("random weights", strangers, random_others)):
+        shown = answers(network, TWIN_LAYERS, made)
+        likeness, partner_rank, median_rank = [], [], []
+        for row, (layer, number) in enumerate(units):
+            partner, correlation = partners(seen[layer], their[layer])
+            ranks = rank(shown[layer][row], their[layer])
+            likeness.append(correlation[number])
+            partner_rank.append(ranks[partner[number]])
+            median_rank.append(ranks.median())
+        found[name] = {
+            "correlation": _rounded(torch.stack(likeness), 3),
+            "rank of the partner": _rounded(torch.stack(partner_rank), 5),
+            "rank of the median channel": _rounded(torch.stack(median_rank), 5),
+        }
+    return found
+
+
+STUDIES = {"raised": study_raised, "stripes": study_stripes, "transfer": study_transfer}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("only", nargs="*", help=f"run some parts only, of: {', '.join(STUDIES)}")
+    parser.add_argument("--cache", type=Path, help="a folder in which the drawn pictures are kept")
+    options = parser.parse_args()
+    for part in options.only or STUDIES:
+        found = STUDIES[part](options.cache)
+        known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+        known |= {"pictures": PICTURES, "steps": STEPS, part: found}
+        RESULTS.write_text(json.dumps(known) + "\n", encoding="utf-8")
+        print(f"{part}: done", flush=True)
+
+
+if __name__ == "__main__":
+    main()
