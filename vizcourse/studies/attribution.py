@@ -1,16 +1,19 @@
 """Lesson 03's table: every attribution method on 512 scenes, against the truth, by insertion and deletion, and in a cascade.
 
-    python -m vizcourse.studies.attribution            # about half an hour on one core; writes 03_attribution.json
+    python -m vizcourse.studies.attribution            # a quarter of an hour on one core; writes 03_attribution.json
 
 The network is googlenet-scenes, the explained class the true one, Grad-CAM's layer inception4e (6 × 6 places). What a row
-of the table means is said in the lesson. `--pictures 8` is a quick trial that writes to standard output.
+of the table means is said in the lesson. Finished batches are kept in $VIZCOURSE_CACHE (or ~/.cache/vizcourse), so the same
+call goes on after an interruption, and a second process with `--backwards` shares the work. `--pictures 8 --cascade 8` is a
+quick trial that prints its answer.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -28,19 +31,15 @@ NETWORK, LAYER, SIZE = "googlenet-scenes", "inception4e", 96
 SEED = 303  # the network was trained on seed 1
 STEPS = 8
 MEASURES = ("pointing game", "energy in mask", "IoU", "insertion", "deletion", "insertion − deletion")
-#: METHODS with averages of fewer gradients and fewer occlusions than by default, for the sake of time.
+#: METHODS with averages of fewer gradients and fewer occlusions than by default, for the sake of time; so in the cascade.
 TABLE = {
     **METHODS,
-    "SmoothGrad": lambda model, images, target, layer: smooth_grad(model, images, target, samples=16),
-    "integrated gradients": lambda model, images, target, layer: integrated_gradients(model, images, target, steps=16)[0],
-    "occlusion": lambda model, images, target, layer: occlusion(model, images, target, window=16, stride=16),
-}
-#: Fewer still in the cascade, where every map is made once for each randomized part.
-CASCADE = {
-    **{name: METHODS[name] for name in ("gradient", "gradient × input", "guided backprop", "Grad-CAM", "guided Grad-CAM")},
     "SmoothGrad": lambda model, images, target, layer: smooth_grad(model, images, target, samples=8),
     "integrated gradients": lambda model, images, target, layer: integrated_gradients(model, images, target, steps=8)[0],
+    "occlusion": lambda model, images, target, layer: occlusion(model, images, target, window=16, stride=16),
 }
+#: Without occlusion, since every map is made once for each randomized part.
+CASCADE = {name: method for name, method in TABLE.items() if name != "occlusion"}
 
 
 def pictures(count: int, first: int = 0, seed: int = SEED) -> tuple[Tensor, Tensor, Tensor]:
@@ -69,7 +68,7 @@ def rows(model, untrained, images: Tensor, target: Tensor, first: int = 0):
     """The table's rows: name -> function that makes one map an image, methods first and then what they must beat."""
     size, count = tuple(images.shape[2:]), len(images)
     found = {name: lambda method=method: magnitude(method(model, images, target, LAYER)) for name, method in TABLE.items()}
-    for name in ("gradient", "Grad-CAM", "guided backprop"):
+    for name in ("Grad-CAM", "guided backprop"):
         found[f"{name}, untrained network"] = lambda name=name: magnitude(METHODS[name](untrained, images, target, LAYER))
     found["edge detector"] = lambda: sanity_checks.edge_detector(images)
     found["centre Gaussian"] = lambda: sanity_checks.centre_gaussian(count, size)
@@ -77,56 +76,45 @@ def rows(model, untrained, images: Tensor, target: Tensor, first: int = 0):
     return found
 
 
-def measure(count: int, batch: int = 32) -> dict:
-    """Every row on ``count`` pictures: row -> measure -> mean and 95 % bootstrap interval over pictures."""
-    model, untrained = (
-        load(NETWORK, random=random).to(memory_format=torch.channels_last) for random in (False, True)
-    )
-    values: dict[str, dict[str, list[Tensor]]] = {}
-    right, area = [], []
-    for first in tqdm(range(0, count, batch), desc="pictures, in batches"):
-        images, target, masks = pictures(min(batch, count - first), first)
-        images = images.contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            right.append(model(images).argmax(1) == target)
-        area.append(masks.float().mean(dim=(1, 2)))
-        for name, make in rows(model, untrained, images, target, first).items():
-            for measured, each in score(model, images, target, masks, make()).items():
-                values.setdefault(name, {}).setdefault(measured, []).append(each)
-    table = {name: {key: _rounded(interval(torch.cat(each))) for key, each in row.items()} for name, row in values.items()}
-    return {
-        "pictures": count,
-        "accuracy": _rounded(interval(torch.cat(right).float())),
-        "object's share of the picture": _rounded(interval(torch.cat(area))),
-        "rows": table,
-    }
+def measure(first: int, count: int) -> dict[str, dict[str, Tensor]]:
+    """Every row on some pictures: row -> measure -> one value a picture."""
+    model, untrained = (load(NETWORK, random=random).to(memory_format=torch.channels_last) for random in (False, True))
+    images, target, masks = pictures(count, first)
+    images = images.contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        right = (model(images).argmax(1) == target).float()
+    found = {"pictures": {"accuracy": right, "object's share of the picture": masks.float().mean(dim=(1, 2))}}
+    for name, make in rows(model, untrained, images, target, first).items():
+        found[name] = score(model, images, target, masks, make())
+    return found
 
 
-def randomized(count: int, batch: int = 16) -> dict:
-    """The cascade on ``count`` pictures: method -> metric -> mean and interval at each step; and the answer's probability."""
-    model = load(NETWORK)
-    found: dict[str, dict[str, list[Tensor]]] = {}
-    answers = []
-    for first in tqdm(range(0, count, batch), desc="cascade, in batches"):
-        images, target, _ = pictures(min(batch, count - first), first)
-        result = sanity_checks.cascade(model, images, target, LAYER, methods=CASCADE)
-        answers.append(result.answers)
-        edges = sanity_checks.edge_detector(images)
-        for method, steps in result.maps.items():
-            for metric in sanity_checks.METRICS:
-                found.setdefault(method, {}).setdefault(metric, []).append(result.similarity(method, metric))
-            like_edges = torch.stack([sanity_checks.spearman(magnitude(step), edges) for step in steps])
-            found[method].setdefault("spearman with edges", []).append(like_edges)
+def randomized(first: int, count: int) -> dict[str, dict[str, Tensor]]:
+    """The cascade on some pictures: method -> metric -> ``(pictures, steps + 1)``."""
+    images, target, _ = pictures(count, first)
+    result = sanity_checks.cascade(load(NETWORK), images, target, LAYER, methods=CASCADE)
+    edges = sanity_checks.edge_detector(images)
+    found = {"network": {"probability": result.answers.T}}
+    for method, steps in result.maps.items():
+        found[method] = {metric: result.similarity(method, metric).T for metric in sanity_checks.METRICS}
+        like_edges = [sanity_checks.spearman(magnitude(step), edges) for step in steps]
+        found[method]["spearman with edges"] = torch.stack(like_edges, dim=1)
+    return found
+
+
+def in_batches(work: Callable, count: int, batch: int, folder: Path, backwards: bool) -> dict[str, dict[str, Tensor]]:
+    """``work`` on all pictures, one file a batch, put together: name -> measure -> one row a picture."""
+    starts = list(range(0, count, batch))
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {first: folder / f"{work.__name__}-{first}-{min(batch, count - first)}.pt" for first in starts}
+    for first in tqdm(starts[::-1] if backwards else starts, desc=work.__name__):
+        if not files[first].exists():
+            unfinished = files[first].with_suffix(f".{os.getpid()}")
+            torch.save(work(first, min(batch, count - first)), unfinished)
+            unfinished.replace(files[first])
+    parts = [torch.load(files[first]) for first in starts]
     return {
-        "pictures": count,
-        "blocks": list(result.blocks),
-        "probability": [_rounded(interval(step)) for step in torch.cat(answers, dim=1)],
-        "similarity": {
-            method: {
-                metric: [_rounded(interval(step)) for step in torch.cat(each, dim=1)] for metric, each in by_metric.items()
-            }
-            for method, by_metric in found.items()
-        },
+        name: {key: torch.cat([part[name][key] for part in parts]) for key in measures} for name, measures in parts[0].items()
     }
 
 
@@ -135,19 +123,35 @@ def _rounded(estimate: sanity_checks.Interval) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=512)
-    parser.add_argument("--cascade", type=int, default=64)
+    parser.add_argument("--cascade", type=int, default=64, help="how many of the pictures the cascade sees")
+    parser.add_argument("--backwards", action="store_true", help="begin with the last batch, beside another process")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    started = time.perf_counter()
+    folder = Path(os.environ.get("VIZCOURSE_CACHE") or Path.home() / ".cache" / "vizcourse") / "study-03"
+    cascade = in_batches(randomized, arguments.cascade, 16, folder, arguments.backwards)
+    table = in_batches(measure, arguments.pictures, 32, folder, arguments.backwards)
+    probability = cascade.pop("network")["probability"]
     result = {
-        "network": NETWORK, "layer": LAYER, "seed": SEED, "steps": STEPS,
-        "cascade": randomized(min(arguments.cascade, arguments.pictures)),
-        "table": measure(arguments.pictures),
+        "network": NETWORK,
+        "layer": LAYER,
+        "seed": SEED,
+        "steps": STEPS,
+        "pictures": arguments.pictures,
+        "about": {key: _rounded(interval(values)) for key, values in table.pop("pictures").items()},
+        "table": {row: {key: _rounded(interval(values)) for key, values in found.items()} for row, found in table.items()},
+        "cascade": {
+            "pictures": arguments.cascade,
+            "blocks": sanity_checks.blocks(load(NETWORK)),
+            "probability": [_rounded(interval(step)) for step in probability.T],
+            "similarity": {
+                method: {metric: [_rounded(interval(step)) for step in values.T] for metric, values in found.items()}
+                for method, found in cascade.items()
+            },
+        },
     }
-    result["seconds"] = round(time.perf_counter() - started)
-    text = json.dumps(result, indent=None, ensure_ascii=False) + "\n"
+    text = json.dumps(result, ensure_ascii=False) + "\n"
     if arguments.pictures < 500:
         print(text)
     else:
