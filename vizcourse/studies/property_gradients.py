@@ -1,0 +1,256 @@
+"""Lesson 07's long measurements: every factor and network, the test without an effect, its power, and training runs.
+
+    python -m vizcourse.studies.property_gradients                 # all parts, about half an hour on one core
+    python -m vizcourse.studies.property_gradients factors power   # some of them
+    python -m vizcourse.studies.property_gradients --trial         # a few pictures and runs, to standard output
+
+Writes 07_property_gradients.json, part by part. What the numbers mean is said in the lesson.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from vizcourse.methods.property_gradients import average, logits, permutation_test, property_effect, respond
+from vizcourse.models import load
+from vizcourse.worlds import gradual, scenes
+
+FILE = Path(__file__).with_name("07_property_gradients.json")
+NETWORKS = ("pets-unbiased", "pets-dark-cats", "pets-dark-dogs")
+PETS = {"object": ("cat", "dog")}
+SEED = 707  # the networks were trained on seed 10 and measured on seed 20
+#: The numbers' ranges in the training pictures; gradual.RANGES goes beyond them.
+SEEN = {
+    "size": (0.44, 0.76), "x": (0.4, 0.6), "y": (0.5, 0.65), "rotation": (-14, 14), "stretch": (0.9, 1.12),
+    "brightness": (0.9, 1.0), "texture_scale": (0.7, 1.5),
+}
+FACTORS = tuple(name for name in scenes.FACTORS if name not in ("distractors", "words_at"))
+
+
+# ------------------------------------------------------------------------------------------ every factor and network
+
+
+def planted(network: str, factor: str) -> float:
+    """Mutual information of factor and class in the network's training pictures, in bits."""
+    return 1.0 if factor == "object" or (factor == "colour" and network != "pets-unbiased") else 0.0
+
+
+def factors(count: int = 100, steps: int = 50) -> list[dict]:
+    """One row for each factor, range and network: score, span, significance and flips over many scenes."""
+    drawn = scenes.sample(count, SEED, **PETS)
+    nets = {name: load(name) for name in NETWORKS}
+    targets = torch.tensor([int(scene.object == "dog") for scene in drawn])
+    rows = []
+    ranges = [(factor, "wide", None, None) for factor in FACTORS]
+    ranges += [(factor, "seen", *ends) for factor, ends in SEEN.items()]
+    for factor, width, start, stop in tqdm(ranges, desc="factors"):
+        paths = [gradual.turn(scene, factor, start, stop, steps=steps) for scene in drawn]
+        pictures = torch.stack([path.pictures for path in paths])
+        places = torch.linspace(0, 1, steps)
+        for name, net in nets.items():
+            effect = property_effect(net, pictures, targets, places, permutations=999, batch=250)
+            score = average(effect.score)["all"]
+            rows.append({
+                "factor": factor, "range": width, "network": name, "planted bits": planted(name, factor),
+                "score": score.mean, "interval": score.interval, "median span": float(effect.span.median()),
+                "largest span": float(effect.span.max()),
+                "significant": share(effect.p_value <= 0.05), "flips": share(effect.flips),
+                "negligible but significant": share((effect.p_value <= 0.05) & (effect.span < 0.01)),
+            })
+    return rows
+
+
+def share(right: Tensor) -> float:
+    return float(right.double().mean())
+
+
+# ------------------------------------------------------------------------------------- the test without an effect
+
+
+def null(runs: int = 2000) -> dict:
+    """Share of runs with p ≤ 0.05 where the property does nothing.
+
+    ``networks``: the steps are unrelated scenes in the order in which they were drawn, so nothing runs along them.
+    ``few shuffles``: the published p-value and the corrected one. ``neighbours alike``: responses without any effect,
+    but with a correlation of neighbouring steps, as when something else drifts along.
+    """
+    results: dict = {"runs": runs, "networks": [], "few shuffles": [], "neighbours alike": []}
+    images = scenes.render(scenes.sample(3000 if runs > 100 else 300, SEED + 1, **PETS), 64)
+    generator = torch.Generator().manual_seed(0)
+    for name in tqdm(NETWORKS, desc="null"):
+        responses = respond(load(name), images, target=1, batch=250)
+        for steps in (10, 30, 100):
+            curves = responses[torch.rand(runs, len(responses), generator=generator).topk(steps).indices]
+            p_value = permutation_test(curves, permutations=999, seed=1).p_value
+            results["networks"].append({"network": name, "steps": steps, "false positives": share(p_value <= 0.05)})
+    noise = torch.randn(runs, 30, generator=generator)
+    for permutations in (19, 39, 99, 999):
+        for published in (False, True):
+            # Each run has shuffles of its own here: with few of them, runs that share them share their luck.
+            p_value = torch.stack([
+                permutation_test(curve, permutations=permutations, seed=number, published=published).p_value
+                for number, curve in enumerate(noise)
+            ])
+            results["few shuffles"].append({
+                "permutations": permutations, "published": published, "false positives": share(p_value <= 0.05),
+                "p of 0": share(p_value == 0),
+            })
+    for similarity in (0.0, 0.2, 0.4, 0.6, 0.8, 0.95):
+        curves = torch.randn(runs, 100, generator=generator)
+        for step in range(1, 100):
+            curves[:, step] = similarity * curves[:, step - 1] + (1 - similarity**2) ** 0.5 * curves[:, step]
+        for score in ("gradient", "correlation"):
+            p_value = permutation_test(curves, permutations=999, seed=2, score=score).p_value
+            results["neighbours alike"].append({
+                "similarity": similarity, "score": score, "false positives": share(p_value <= 0.05),
+            })
+    return results
+
+
+# ---------------------------------------------------------------------------------------------------------- power
+
+SHAPES = {
+    "ramp": lambda places: places,
+    "flip": lambda places: torch.sigmoid(40 * (places - 0.5)),
+    "there and back": lambda places: 1 - (2 * places - 1).abs(),
+    "alternating": lambda places: (torch.arange(len(places)) % 2).float(),
+}
+
+
+def power(runs: int = 500) -> list[dict]:
+    """Share of runs with p ≤ 0.05 against the size of the effect: span of the curve over the deviation of the noise."""
+    generator = torch.Generator().manual_seed(0)
+    rows = []
+    plans = [("gradient", steps, 999) for steps in (10, 30, 100)]
+    plans += [("gradient, next step", 30, 999), ("correlation", 30, 999), ("mutual information", 30, 99)]
+    for score, steps, permutations in tqdm(plans, desc="power"):
+        options = {"score": "gradient", "order": 1} if score == "gradient, next step" else {"score": score}
+        for name, shape in SHAPES.items():
+            for size in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0):
+                curves = size * shape(torch.linspace(0, 1, steps)) + torch.randn(runs, steps, generator=generator)
+                p_value = permutation_test(curves, permutations=permutations, seed=3, **options).p_value
+                found = share(p_value <= 0.05)
+                rows.append({"score": score, "steps": steps, "shape": name, "effect": size, "power": found})
+    return rows
+
+
+# -------------------------------------------------------------------------------------------------- training runs
+
+CHECKPOINTS = (0, 5, 10, 20, 40, 60, 80, 120, 160, 240, 320)
+
+
+def training(pictures: int = 4096, scenes_measured: int = 40, seeds: int = 2, strengths=(0.5, 0.65, 0.8, 0.9, 0.97, 1.0)
+             ) -> list[dict]:
+    """Small networks trained with more and more bias: a cat's fur is dark with probability q, a dog's with 1 − q.
+
+    At every checkpoint: accuracy on pictures without bias, and the scores of fur and animal on the same scenes.
+    """
+    held_out = scenes.sample(400, SEED + 2, bias=bias(0.5), **PETS)
+    tested = scenes.render(held_out, 64), torch.tensor([int(scene.object == "dog") for scene in held_out])
+    measured = scenes.sample(scenes_measured, SEED + 3, **PETS)
+    paths = {
+        factor: torch.stack([gradual.turn(scene, factor, *ends, steps=20).pictures for scene in measured])
+        for factor, ends in (("colour", ("black", "white")), ("object", ("cat", "dog")))
+    }
+    rows = []
+    for strength in strengths:
+        cached = scenes.CachedScenes(pictures, SEED + 4, size=64, bias=bias(strength), **PETS)
+        labels = (cached.targets == scenes.CLASSES.index("dog")).long()
+        for seed in range(seeds):
+            rows += train_one(cached.pictures, labels, tested, paths, strength, seed)
+    return rows
+
+
+def bias(strength: float) -> dict:
+    return {"colour": [(scenes.DARK_FUR, "cat", strength), (scenes.DARK_FUR, "dog", 1 - strength)]}
+
+
+def train_one(images: Tensor, labels: Tensor, tested: tuple[Tensor, Tensor], paths: dict[str, Tensor], strength: float,
+              seed: int, batch: int = 64) -> list[dict]:
+    network = load("pets-unbiased", random=True, seed=seed).requires_grad_(True)
+    optimizer = torch.optim.Adam(network.parameters())
+    last = CHECKPOINTS[-1]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=last)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(-(-last * batch // len(images)))])
+    rows = []
+    for step in tqdm(range(last + 1), desc=f"bias {strength}, seed {seed}"):
+        if step in CHECKPOINTS:
+            network.eval()
+            right = logits(network, tested[0], batch=200).argmax(-1) == tested[1]
+            row = {"bias": strength, "seed": seed, "step": step, "accuracy without bias": share(right)}
+            for factor, pictures in paths.items():
+                effect = property_effect(
+                    network, pictures, 1, torch.linspace(0, 1, pictures.shape[1]), permutations=199, batch=200
+                )
+                score = average(effect.score)["all"]
+                row |= {f"{factor} score": score.mean, f"{factor} interval": score.interval,
+                        f"{factor} significant": share(effect.p_value <= 0.05), f"{factor} flips": share(effect.flips)}
+            rows.append(row)
+        if step == last:
+            break
+        network.train()
+        chosen = order[step * batch : (step + 1) * batch]
+        loss = nn.functional.cross_entropy(network(images[chosen].float() / 255), labels[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return rows
+
+
+# ---------------------------------------------------------------------------------------------------------- files
+
+PARTS = {"factors": factors, "null": null, "power": power, "training": training}
+TRIAL = {
+    "factors": {"count": 2, "steps": 5}, "null": {"runs": 20}, "power": {"runs": 5},
+    "training": {"pictures": 64, "scenes_measured": 2, "seeds": 1, "strengths": (1.0,)},
+}
+
+
+def read() -> dict:
+    """The stored results, by part."""
+    return json.loads(FILE.read_text(encoding="utf-8"))
+
+
+def rounded(value):
+    """Five significant digits are more than these measurements have."""
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(each) for each in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--trial", action="store_true", help="small, and to standard output")
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {unknown.pop()!r}: choose from {', '.join(PARTS)}")
+    for part in arguments.parts or PARTS:
+        started = time.perf_counter()
+        result = {"result": rounded(PARTS[part](**(TRIAL[part] if arguments.trial else {})))}
+        result["minutes"] = round((time.perf_counter() - started) / 60, 1)
+        if arguments.trial:
+            print(part, json.dumps(result)[:600])
+            continue
+        stored = {**(read() if FILE.exists() else {}), part: result}
+        lines = json.dumps({name: stored[name] for name in PARTS if name in stored}, indent=0, ensure_ascii=False)
+        draft = FILE.with_suffix(".part")
+        draft.write_text(lines.replace(",\n", ", ").replace(", {", ",\n{") + "\n", encoding="utf-8")
+        draft.replace(FILE)
+        print(f"{part}: {result['minutes']} minutes")
+
+
+if __name__ == "__main__":
+    main()
