@@ -479,3 +479,12 @@ def test_more_bad_input(model, pair):
 
 
 # ---------------------------------------------------------------------------------------------------------------- peers
+
+
+@pytest.mark.parametrize("peer", ["pyvene", "nnsight"])
+def test_peers_agree(peer, model, pair):
+    pytest.importorskip(peer)
+    from benchmarks import activation_patching as race
+
+    theirs = race.peers()[peer](small_transformer(), *pair, 3)()
+    torch.testing.assert_close(theirs, sweep(model, *pair).patched, atol=1e-5, rtol=0)

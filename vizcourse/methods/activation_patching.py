@@ -10,7 +10,7 @@ is carried by that activation: its indirect effect (Pearl 2001; Vig et al. 2020;
 - :func:`greyscale`, :func:`blur`, :func:`silhouette`, :func:`shuffle_patches` and :func:`embedding_noise` corrupt.
 
 Speed: both runs are made once, and what stands before the first patched layer is never run again; nor is a layer whose
-whole output is replaced.
+whole output is replaced, nor, in the last layer of a vision transformer, what the class token does not need.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.models import VisionTransformer
 from tqdm.auto import tqdm
 
 from vizcourse.hooks import capture, override, replace, resolve
@@ -305,6 +306,8 @@ class Runs:
             self._clean = _Run(model, clean, names, split)
             self._corrupted = _Run(model, corrupted, names, split)
         self.clean, self.corrupted = self._clean.logits, self._corrupted.logits
+        blocks = _blocks(model) if isinstance(model, VisionTransformer) else []
+        self._last = blocks[-1] if blocks else None
         self.layers = max(len(some) for some in self._sites.values())
         self.heads = self._clean.heads[split[0]].shape[2] if split else 0
 
@@ -343,6 +346,9 @@ class Runs:
                 forwards[name] = _constant(_replaced(base.outputs[name], mixed))
             else:
                 replacements[name] = lambda current, clean=clean: _mix(current, clean, _chosen(tokens, clean))
+        last = self._last
+        if last and not any(name.startswith(last) for name in wanted):
+            forwards[last] = _class_token_only(self.model.get_submodule(last))
         with evaluating(self.model), override(self.model, forwards), replace(self.model, replacements):
             return self.model(base.images)
 
@@ -376,6 +382,17 @@ def _constant(output: object) -> Callable:
 
 def _replaced(output: object, tensor: Tensor) -> object:
     return (tensor, *output[1:]) if isinstance(output, tuple) else tensor
+
+
+def _class_token_only(block: nn.Module) -> Callable:
+    """A forward of the last block for the class token alone: nobody reads the others after it."""
+
+    def forward(tokens: Tensor) -> Tensor:
+        heard = block.ln_1(tokens)
+        stream = tokens[:, :1] + block.dropout(block.self_attention(heard[:, :1], heard, heard, need_weights=False)[0])
+        return stream + block.mlp(block.ln_2(stream))
+
+    return forward
 
 
 def _with_heads(attention: nn.MultiheadAttention, source: Tensor, heads: list[int], chosen: Tensor) -> Callable:
