@@ -1155,7 +1155,7 @@ MOST_TOUCHED, MOST_CHANGED = 0.02, 0.25
 
 def _bias_judge(value):
     if not isinstance(value, dict) or not {"network", "changed", "touched", "before", "after"} <= set(value):
-        return "Pass the paint lab itself: `answer(\"3.10\", lab)`."
+        return 'Pass the paint lab itself: `answer("3.10", lab)`.'
     changed, touched = value["changed"], value["touched"]
     measured = f"Network {value['network']}: {changed:.0%} of the picture changed, {touched:.0%} of the animal touched."
     if changed == 0:
@@ -1181,10 +1181,12 @@ BIAS = AnswerExercise(
     judge=_bias_judge,
     blank=lambda value: isinstance(value, dict) and value.get("tool") == "nothing",
     setup_source="from vizcourse.widgets.attribution import suspects\nlab = suspects()",
-    solution_source='lab.set(network="B", picture=0, tool="erase", across=50, down=12, size=50)\nanswer("3.10", lab)',
+    solution_source=(
+        'lab.set(network="B", picture=0, tool="erase", across=50, down=16, width=64, height=26)\nanswer("3.10", lab)'
+    ),
     hints=(
         "Compare the maps of A and B on a dog, then on a cat. Where does one of them look that is not the animal?",
-        "Put the frame there with *across*, *down* and *size*, choose *erase*, and watch the two logits.",
+        "Put the frame there with *across*, *down*, *width* and *height*, choose *erase*, and watch the two logits.",
         "Every dog has something at the top of its picture, and no cat has.",
     ),
     mistakes=(
