@@ -33,6 +33,11 @@ def resolve(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
     Raises:
         ValueError: the model has no such layer; the message lists the closest names.
     """
+    if isinstance(layer, str):  # the usual case, without a walk through all modules
+        try:
+            return layer, model.get_submodule(layer)
+        except AttributeError:
+            pass
     modules = dict(model.named_modules())
     if isinstance(layer, nn.Module):
         for name, module in modules.items():
@@ -42,8 +47,6 @@ def resolve(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
             f"This {type(layer).__name__} is not a part of the {type(model).__name__}: "
             "take a layer from model.named_modules() of the same model."
         )
-    if isinstance(layer, str) and layer in modules:
-        return layer, modules[layer]
     names = [name for name in modules if name]
     close = difflib.get_close_matches(str(layer), names, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"its layers are {_short(names)}."
