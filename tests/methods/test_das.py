@@ -261,6 +261,9 @@ def test_channels_at_chosen_positions(layer):
     for positions, where in [(None, torch.ones(8, 10)), (mask, mask), ([(2, 3), (7, 9)], mask)]:
         torch.testing.assert_close(site.at(positions).logits([frame]), by_hand(model, layer, frame, where))
     torch.testing.assert_close(site.logits([frame]), by_hand(model, layer, frame, torch.ones(8, 10)))
+    several = das.Site(model, layer, PICTURES, [PICTURES, SOURCES], positions=mask)
+    torch.testing.assert_close(several.only(1).logits([frame]), by_hand(model, layer, frame, mask))
+    torch.testing.assert_close(several.only(0).logits([frame]), several.logits([frame, frame * 0]))
     rows = torch.tensor([4, 1, 1])
     torch.testing.assert_close(site.logits([frame], rows), site.logits([frame])[rows])
 

@@ -11,6 +11,7 @@ What comes before the layer is computed once and kept in a :class:`Site`; after 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -119,7 +120,7 @@ class Site:
         self._base, self._shape = _vectors(self.activation, self.layer)
         self.size = self._base.shape[-1]
         self._sources = [_vectors(each, self.layer)[0] for each in activations[1:]]
-        self.at(positions, _here=True)
+        self.__dict__.update(self.at(positions).__dict__)
 
     def _run(self, inputs: Tensor, batch: int) -> tuple[Tensor, Tensor]:
         activations, logits = [], []
@@ -134,15 +135,19 @@ class Site:
     def __len__(self) -> int:
         return len(self._base)
 
-    def at(self, positions: Tensor | Sequence | None, *, _here: bool = False) -> Site:
+    def at(self, positions: Tensor | Sequence | None) -> Site:
         """The same site with the interchange at other positions; nothing is computed again."""
-        other = self if _here else object.__new__(Site)
-        if not _here:
-            other.__dict__.update(self.__dict__)
+        other = copy.copy(self)
         other.positions = positions
         mask = _mask(positions, self._shape).to(self._base)
         other._differences = [(source - self._base) * mask[:, None] for source in self._sources]
         return other
+
+    def only(self, source: int) -> Site:
+        """The same site with one of its sources alone; nothing is computed again."""
+        other = copy.copy(self)
+        other._sources = [self._sources[source]]
+        return other.at(self.positions)
 
     def logits(
         self, frames: Sequence[Tensor] | None, rows: Tensor | None = None, *, write: Sequence[Tensor] | None = None
