@@ -13,6 +13,7 @@ whole change.
 from __future__ import annotations
 
 import functools
+import itertools
 
 import torch
 from torch import nn
@@ -20,6 +21,7 @@ from torch import nn
 from vizcourse.exercises.core import AnswerExercise, ChoiceExercise, CodeExercise, Mistake, Problem, case
 from vizcourse.hooks import capture
 from vizcourse.models import load
+from vizcourse.studies import feature_visualization_pictures as study
 from vizcourse.worlds import scenes
 
 # --- 2.1 gradient ascent on a channel ----------------------------------------------------------------------------------
@@ -1341,6 +1343,117 @@ FOOLING = CodeExercise(
     used_next="The critiques below: visualizations themselves can be fooled, too.",
 )
 
+# --- 2.8 legible, and still true (in the studio) -------------------------------------------------------------------------
+
+#: A picture counts as legible when no more than this share of its power is fine noise.
+FINE_NOISE = 0.08
+
+
+def _studied(switches):
+    """Share of 10,000 pictures below, and share of fine noise, of the first unit's picture with these switches on."""
+    layer, number, _ = study.paths().units[0]
+    _, below, noise = study.paths().value(layer, number, **{name: name in switches for name in study.SWITCHES})
+    return below, noise
+
+
+@functools.cache
+def _fewest():
+    """The smallest sets of switches that make the first unit's picture legible while it is still true."""
+    for count in range(len(study.SWITCHES) + 1):
+        sets = [each for each in itertools.combinations(study.SWITCHES, count) if _is_legible_and_true(each)]
+        if sets:
+            return sets
+    return []
+
+
+def _is_legible_and_true(switches):
+    below, noise = _studied(switches)
+    return noise <= FINE_NOISE and below >= 0.999
+
+
+def _studio_judge(value):
+    if not isinstance(value, dict) or not {"unit", "step", *study.SWITCHES} <= set(value):
+        return 'Hand in the studio itself, as it is set: `answer("2.8", studio)`.'
+    paths = study.paths()
+    if value["unit"] != paths.units[0][2]:
+        return Problem(f"Choose {paths.units[0][2]} under Unit.", mistake="other-unit")
+    if value["step"] != paths.steps[-1]:
+        return Problem(mistake="unfinished")
+    on = tuple(name for name in study.SWITCHES if value[name])
+    below, noise = _studied(on)
+    measured = f"Measured: {noise:.1%} of the power is fine noise, and {below:.2%} of 10,000 pictures excite the unit less."
+    if noise > FINE_NOISE:
+        return Problem(measured, mistake="noisy")
+    if below < 0.999:
+        return f"Legible, but the unit answers too little to it; weaker means will do. {measured}"
+    fewest = len(_fewest()[0])
+    if len(on) > fewest:
+        return Problem(f"You have {len(on)} on, and {fewest} will do.", mistake="too-many")
+    return None
+
+
+def _is_as_made(value):
+    """The studio as it is at first: nothing switched on."""
+    return (
+        isinstance(value, dict)
+        and value.get("unit") == study.paths().units[0][2]
+        and value.get("step") == study.paths().steps[-1]
+        and not any(value.get(name) for name in study.SWITCHES)
+    )
+
+
+def _studio_state(*on, **others):
+    # From the constants: a missing file of pictures must not keep the other exercises from being imported.
+    first = "{}, channel {}".format(*study.UNITS[0])
+    return {"unit": first, "step": study.KEPT[-1]} | {name: name in on for name in study.SWITCHES} | others
+
+
+LEGIBLE = AnswerExercise(
+    id="2.8",
+    title="Legible, and still true",
+    stars=2,
+    minutes=6,
+    judge=_studio_judge,
+    blank=_is_as_made,
+    setup_source="from vizcourse.widgets.feature_visualization import Studio\nstudio = Studio()",
+    solution_source='studio.set(transformations=True, total_variation=True)\nanswer("2.8", studio)',
+    hints=(
+        "Try each switch by itself first and write down the share of fine noise, which stands under the picture. One of the "
+        "four does far more than the others.",
+        "The Fourier image makes slow waves *easier* to reach. It forbids nothing: what does the climb do when fine noise is "
+        "what raises the unit most?",
+        "Keep the strongest one on, and try the other three beside it.",
+    ),
+    mistakes=(
+        Mistake(
+            "noisy",
+            f"Too much of the picture is still fine noise: at most {FINE_NOISE:.0%} of the power may be. Only what *punishes* "
+            "noise, or makes it useless, gets rid of it.",
+            _studio_state("fourier", "colours"),
+        ),
+        Mistake(
+            "too-many",
+            "Legible and true, but fewer switches will do. Each regulariser puts something of its own into the picture, so "
+            "switch off whatever you can spare.",
+            _studio_state(*study.SWITCHES),
+        ),
+        Mistake(
+            "unfinished",
+            "You are looking at the middle of the climb. Early pictures are often smoother, because little has happened "
+            "yet: move the scrubber to the last step.",
+            _studio_state("transformations", step=8),
+        ),
+        Mistake(
+            "other-unit",
+            "This exercise is about the unit that the studio shows first.",
+            _studio_state("transformations", unit="another"),
+        ),
+    ),
+    unlisted=({"fourier": True}, "transformations", 2),
+    insight="The noisiest picture raised the unit most. Legibility has its price, and it is you who puts it in.",
+    used_next="From here on all pictures of the lesson are made in this way.",
+)
+
 # --- 2.9 what would convince you ---------------------------------------------------------------------------------------
 
 CONVINCING = ChoiceExercise(
@@ -1386,4 +1499,4 @@ CONVINCING = ChoiceExercise(
     used_next="Every later lesson tests its explanations in this way.",
 )
 
-EXERCISES = (ASCENT, VARIATION, JITTER, FOURIER, DIRECTION, ENCODED, FOOLING, CONVINCING)
+EXERCISES = (ASCENT, VARIATION, JITTER, FOURIER, DIRECTION, ENCODED, FOOLING, LEGIBLE, CONVINCING)
