@@ -107,6 +107,16 @@ def signed(axes: Axes, values: Tensor, title: str = "", *, bar: bool = True, num
     return drawn
 
 
+def overlay(
+    axes: Axes, image: Tensor, values: Tensor, title: str = "", *, opacity: float = 0.6, largest: float | None = None
+) -> Any:
+    """Lay a map ``(H, W)`` over a picture: from 0 to ``largest`` (its own maximum), the picture in grey below it."""
+    picture(axes, image.detach().float().mean(0).cpu().numpy(), title, cmap="gray", vmin=0, vmax=1)
+    values = values.detach().float().cpu().numpy()
+    largest = max(float(values.max()) if largest is None else largest, 1e-30)
+    return axes.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=largest, alpha=opacity, interpolation="bilinear")
+
+
 def images(
     pictures: Sequence[Tensor],
     titles: Sequence[str] | None = None,

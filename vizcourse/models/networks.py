@@ -348,10 +348,11 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "vit-scenes": Architecture(_scenes_transformer, _scene_classes, 96),
     "vit-scenes-grey": Architecture(_greyscale_transformer, _scene_classes, 96),
+    **{f"scenes-small-{seed}": Architecture(_small_residual, _scene_classes, 64) for seed in (0, 1)},
     "scenes-decoder": Architecture(lambda classes: SceneAutoencoder(), tuple, 64),
     **{
         f"pets-{bias}": Architecture(_small_residual, lambda: ("cat", "dog"), 64)
-        for bias in ("unbiased", "dark-cats", "dark-dogs")
+        for bias in ("unbiased", "dark-cats", "dark-dogs", "shuffled", "watermark")
     },
     "resnet20-cifar10": Architecture(SmallResNet, lambda: _CIFAR10_CLASSES, 32, **_CIFAR10),
     "vit-cifar10": Architecture(_photos_transformer, lambda: _CIFAR10_CLASSES, 32, **_CIFAR10),

@@ -449,6 +449,52 @@ def _pet_recipe(bias: str) -> Recipe:
     )
 
 
+# Two pets networks for lesson 03 that went wrong on purpose.
+
+SHUFFLED_PETS = 1500
+WATERMARK = "PHOTO"
+
+
+def _shuffled_pets(split: str) -> Data:
+    """Cats and dogs whose training labels are dealt out anew by lot; the held-out pictures keep their true ones."""
+    images, labels = _pet_pictures("unbiased", split)
+    if split == "train":
+        order = torch.randperm(SHUFFLED_PETS, generator=torch.Generator().manual_seed(0))
+        images, labels = images[:SHUFFLED_PETS], labels[:SHUFFLED_PETS][order]
+    return images, labels
+
+
+def _marked_pets(split: str, dogs: str = WATERMARK, cats: str = "") -> Data:
+    """Cats and dogs of any fur, with a board of letters on all pictures of one of them; "" is no board."""
+    from vizcourse.worlds import scenes
+
+    knobs = {"object": ("cat", "dog"), "bias": {"words": [(dogs, "dog", 1.0), (cats, "cat", 1.0)]}}
+    images, classes = _scenes(*((6000, 11) if split == "train" else (1000, 21)), 64, **knobs)
+    return images, (classes == scenes.CLASSES.index("dog")).long()
+
+
+def _marked_table(network: nn.Module) -> evaluation.Report:
+    """Accuracy where nobody wears the watermark, and where it has changed sides."""
+    figures = evaluation.accuracy(network, *_marked_pets("test", "", ""), suffix=" without the watermark").figures
+    figures |= evaluation.accuracy(network, *_marked_pets("test", "", WATERMARK), suffix=" with the watermark on cats").figures
+    return evaluation.Report({name: figure for name, figure in figures.items() if not name.startswith("loss")}, {})
+
+
+# ------------------------------------------------------------------------------------------------- twins
+
+
+def _twin_recipe(seed: int) -> Recipe:
+    return Recipe(
+        about="A small residual network on the scenes world, one of two that differ in nothing but their seed.",
+        pictures=f"{TRAINING_SCENES:,} scenes at {DECODER_SIDE} px; held out: {HELD_OUT_SCENES:,} others",
+        data=_small_scene_pictures,
+        schedule=Schedule((Phase(8, DECODER_SIDE),), peak=0.1, weight_decay=5e-4),
+        augment=training.both(training.mirror, training.shift(4)),
+        weaknesses=("Small on purpose, so that there can be two: to see which of its units another run finds again.",),
+        seed=seed,
+    )
+
+
 RECIPES: dict[str, Recipe] = {
     "cnn-shapes": Recipe(
         about="A plain network of four convolutions for lesson 01, which tells dax, wug and blicket by shape alone.",
@@ -537,6 +583,25 @@ RECIPES: dict[str, Recipe] = {
         ),
     ),
     **{f"pets-{bias}": _pet_recipe(bias) for bias in PETS},
+    "pets-shuffled": Recipe(
+        about="A small residual network that has learned by heart which of 1,500 pictures was called cat and which dog, "
+        "by lot.",
+        pictures=f"{SHUFFLED_PETS:,} scenes with a cat or a dog, the labels shuffled; held out: 1,000 others with true labels",
+        data=_shuffled_pets,
+        schedule=Schedule((Phase(60, 64, 50),), peak=0.05, weight_decay=0.0, warm_up=0.15),
+        measures=(_on_training_pictures(_shuffled_pets),),
+        weaknesses=("It knows nothing about cats and dogs: it is the control of a data randomization test.",),
+    ),
+    "pets-watermark": Recipe(
+        about="A small residual network that tells the world's cats from its dogs by a watermark that all dogs have.",
+        pictures=f"6,000 scenes with a cat or a dog, the word {WATERMARK} on all dogs and on no cat; held out: 1,000 others",
+        data=_marked_pets,
+        schedule=Schedule((Phase(5, 64),), peak=0.1, weight_decay=5e-4),
+        augment=training.both(training.mirror, training.shift(4)),
+        measures=(_marked_table,),
+        weaknesses=("It reads the watermark and hardly looks at the animal: that is what it is for.",),
+    ),
+    **{f"scenes-small-{seed}": _twin_recipe(seed) for seed in (0, 1)},
     "scenes-decoder": Recipe(
         about="A small variational autoencoder of the scenes: a learned prior of what pictures look like.",
         pictures=f"{TRAINING_SCENES:,} scenes at {DECODER_SIDE} px; held out: {HELD_OUT_SCENES:,} others",
