@@ -38,6 +38,26 @@ LESSONS: tuple[Lesson, ...] = (
         minutes=90,
         stars=1,
     ),
+    Lesson(
+        number="02",
+        slug="feature_visualization",
+        title="Feature visualization",
+        promise="Make a picture that shows what any unit answers to, explain each trick that makes it legible, and say when "
+        "not to believe it.",
+        minutes=90,
+        stars=2,
+        builds_on=("01",),
+    ),
+    Lesson(
+        number="03",
+        slug="attribution",
+        title="Grad-CAM, attribution, and whether to believe it",
+        promise="Compute and read Grad-CAM, choose an attribution method for a purpose, and put any saliency map through tests "
+        "that famous ones fail.",
+        minutes=90,
+        stars=2,
+        builds_on=("01",),
+    ),
 )
 
 

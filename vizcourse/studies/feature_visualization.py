@@ -24,6 +24,7 @@ from vizcourse.hooks import capture
 from vizcourse.methods.feature_visualization import Image, channel, colour_matrix, fourier, pixels, render, total_variation
 from vizcourse.models import load
 from vizcourse.models.training import at_size
+from vizcourse.models.zoo import WeightsError
 from vizcourse.studies.feature_visualization_pictures import blends, directions, noise_share, paths
 from vizcourse.worlds import scenes
 
@@ -35,6 +36,7 @@ CONTROL_PICTURES = 2_000
 LAYERS = ("inception3a", "inception4a", "inception4c")
 TWINS = ("scenes-small-0", "scenes-small-1")
 TWIN_LAYERS = ("layer2", "layer3")
+TRANSFORMER_LAYERS = ("encoder.layers.encoder_layer_3", "encoder.layers.encoder_layer_7")
 STRIPE_LAYERS = ("conv3", "inception3b")
 STEPS = 64
 # The weight of total variation with which the pictures of `googlenet-scenes` become legible.
@@ -76,7 +78,8 @@ def answers(model: nn.Module, layers: Sequence[str], images: Tensor, *, progress
         for batch in tqdm(images.split(50), "pictures", delay=3, leave=False, disable=not progress):
             model(batch.float() / 255 if batch.dtype == torch.uint8 else batch)
             for layer in layers:
-                found[layer].append(acts[layer].flatten(2).mean(2))
+                activation = acts[layer]  # of a transformer (pictures, tokens, channels)
+                found[layer].append(activation.mean(1) if activation.ndim == 3 else activation.flatten(2).mean(2))
     return {layer: torch.cat(values) for layer, values in found.items()}
 
 
@@ -216,28 +219,36 @@ def _recipe(images: Tensor) -> Image:
     return fourier(images.shape[-1], colours=colour_matrix(images[:500].float() / 255))
 
 
+@functools.cache
+def _legible(folder: Path | None) -> tuple[list[tuple[str, int]], dict[str, Tensor], Tensor]:
+    """The units that the lot has chosen, the network's answers to all pictures, and the units' visualizations."""
+    every, model = pictures(folder=folder), load("googlenet-scenes")
+    seen = answers(model, LAYERS, every)
+    units = drawn_by_lot({layer: values.shape[1] for layer, values in seen.items()}, 8)
+    return units, seen, visualize(model, units, _recipe(every), progress=False)
+
+
 def study_raised(folder: Path | None) -> dict:
     """Does a visualization raise its channel above (nearly) all pictures?"""
     every = pictures(folder=folder)
     model, control = load("googlenet-scenes"), untrained("googlenet-scenes", every[:512])
-    legible, naive = (_recipe(every), {}), (pixels(96), {"smoothness": 0, "transformations": ()})
-    found: dict = {}
-    for name, network, among, kinds in (
-        ("trained", model, every, {"legible": legible, "naive": naive}),
-        ("random weights", control, every[:CONTROL_PICTURES], {"legible": legible}),
+    units, seen, made = _legible(folder)
+    naive = visualize(model, units, pixels(96), smoothness=0, transformations=(), progress=False)
+    control_seen = answers(control, LAYERS, every[:CONTROL_PICTURES])
+    control_made = visualize(control, units, _recipe(every), progress=False)
+    found: dict = {"units": [list(unit) for unit in units]}
+    for name, network, shown, among in (
+        ("trained, legible", model, made, seen),
+        ("trained, naive", model, naive, seen),
+        ("random weights, legible", control, control_made, control_seen),
     ):
-        seen = answers(network, LAYERS, among)
-        units = drawn_by_lot({layer: values.shape[1] for layer, values in seen.items()}, 8)
-        found["units"] = [list(unit) for unit in units]
-        for kind, (image, options) in kinds.items():
-            result = raised(network, units, visualize(network, units, image, progress=False, **options), seen)
-            found[f"{name}, {kind}"] = {
-                "pictures": len(among),
-                "own": _rounded(result.own, 5),
-                "neighbour": _rounded(result.neighbour, 5),
-                "times": _rounded(result.times, 3),
-            }
-            print(f"raised, {name}, {kind}: done", flush=True)
+        result = raised(network, units, shown, among)
+        found[name] = {
+            "pictures": len(among[LAYERS[0]]),
+            "own": _rounded(result.own, 5),
+            "neighbour": _rounded(result.neighbour, 5),
+            "times": _rounded(result.times, 3),
+        }
     return found
 
 
@@ -280,36 +291,83 @@ def study_stripes(folder: Path | None) -> dict:
     return found
 
 
+def _transferred(units: Sequence[tuple[str, int]], made: Tensor, seen: dict[str, Tensor], network: nn.Module,
+                 layers: Sequence[str], images: Tensor) -> dict:  # fmt: skip
+    """How far another network's like-minded channels are raised by ``made``, the visualizations of ``units``."""
+    their = torch.cat(list(answers(network, layers, images).values()), 1)
+    shown = torch.cat(list(answers(network, layers, made).values()), 1)
+    found: dict[str, list[Tensor]] = {"correlation": [], "rank of the partner": [], "rank of the median channel": []}
+    for row, (layer, number) in enumerate(units):
+        partner, correlation = partners(seen[layer][: len(images), number : number + 1], their)
+        ranks = rank(shown[row], their)
+        for values, value in zip(found.values(), (correlation[0], ranks[partner[0]], ranks.median()), strict=True):
+            values.append(value)
+    return {name: _rounded(torch.stack(values), 5) for name, values in found.items()}
+
+
 def study_transfer(folder: Path | None) -> dict:
-    """Does a visualization raise the like-minded channel of a network trained from another seed?"""
-    images = pictures(size=64, folder=folder)
-    first, second = (load(name) for name in TWINS)
-    strangers = untrained(TWINS[1], images[:512])
-    seen, others, random_others = (answers(network, TWIN_LAYERS, images) for network in (first, second, strangers))
-    units = drawn_by_lot({layer: values.shape[1] for layer, values in seen.items()}, 12)
-    made = visualize(first, units, _recipe(images), at_once=12, progress=False)
+    """Does a visualization raise the like-minded channel of a network trained from another seed, or of another kind?"""
+    images, control = pictures(folder=folder)[:CONTROL_PICTURES], "random weights"
+    units, seen, made = _legible(folder)
     found: dict = {
-        "units": [list(unit) for unit in units],
-        "own": _rounded(raised(first, units, made, seen).own, 5),
+        f"googlenet-scenes to vit-scenes{extra}": _transferred(units, made, seen, network, TRANSFORMER_LAYERS, images)
+        for extra, network in (("", load("vit-scenes")), (f", {control}", load("vit-scenes", random=True)))
     }
-    for name, network, their in (("twin", second, others), ("random weights", strangers, random_others)):
-        shown = answers(network, TWIN_LAYERS, made)
-        likeness, partner_rank, median_rank = [], [], []
-        for row, (layer, number) in enumerate(units):
-            partner, correlation = partners(seen[layer], their[layer])
-            ranks = rank(shown[layer][row], their[layer])
-            likeness.append(correlation[number])
-            partner_rank.append(ranks[partner[number]])
-            median_rank.append(ranks.median())
-        found[name] = {
-            "correlation": _rounded(torch.stack(likeness), 3),
-            "rank of the partner": _rounded(torch.stack(partner_rank), 5),
-            "rank of the median channel": _rounded(torch.stack(median_rank), 5),
-        }
+    small = at_size(pictures(folder=folder), 64)
+    try:
+        first, second = (load(name) for name in TWINS)
+    except WeightsError as reason:
+        print(f"without the twins: {reason}")
+        return found
+    seen = answers(first, TWIN_LAYERS, small)
+    units = drawn_by_lot({layer: values.shape[1] for layer, values in seen.items()}, 12)
+    made = visualize(first, units, _recipe(small), at_once=12, progress=False)
+    for extra, network in (("", second), (f", {control}", untrained(TWINS[1], small[:512]))):
+        found[f"{TWINS[0]} to {TWINS[1]}{extra}"] = _transferred(units, made, seen, network, TWIN_LAYERS, small)
     return found
 
 
-STUDIES = {"raised": study_raised, "stripes": study_stripes, "transfer": study_transfer}
+@torch.no_grad()
+def features(observer: nn.Module, images: Tensor) -> Tensor:
+    """What a vision transformer makes of pictures: its class token and the mean of its other tokens, ``(N, 2 · width)``."""
+    found = []
+    with capture(observer, "encoder", stop=True) as acts:
+        for batch in images.split(50):
+            observer(batch.float() / 255 if batch.dtype == torch.uint8 else batch)
+            found.append(torch.cat([acts["encoder"][:, 0], acts["encoder"][:, 1:].mean(1)], 1))
+    return torch.cat(found)
+
+
+def study_observer(folder: Path | None) -> dict:
+    """Which of two pictures excites a unit more? A machine decides, from examples or from the visualization.
+
+    After the experiment with people of Borowski et al. (2021). The observer is another network, which knows nothing of the
+    first: it takes the picture that is more like what it was shown, by the cosine of its own, standardised features.
+    """
+    every = pictures(folder=folder)
+    units, seen, made = _legible(folder)
+    chance = torch.Generator().manual_seed(0)
+    scores: dict[str, list[float]] = {"nine pictures": [], "one picture": [], "visualization": [], "a picture by lot": []}
+    observer = load("vit-scenes")
+    usual = features(observer, every[:500])
+    middle, spread = usual.mean(0), usual.std(0)
+
+    def look(images: Tensor) -> Tensor:
+        return nn.functional.normalize((features(observer, images) - middle) / spread, dim=1)
+
+    for row, (layer, number) in enumerate(units):
+        order = seen[layer][:, number].argsort(descending=True)
+        strong, weak = look(every[order[20:40]]), look(every[order[-20:]])
+        top = every[order[:9]]
+        by_lot = every[torch.randint(len(every), (1,), generator=chance)]
+        for name, shown in zip(scores, (top, top[:1], made[row : row + 1], by_lot), strict=True):
+            reference = look(shown)
+            right = (strong @ reference.T).mean(1)[:, None] > (weak @ reference.T).mean(1)[None]
+            scores[name].append(round(float(right.float().mean()), 4))
+    return scores
+
+
+STUDIES = {"raised": study_raised, "stripes": study_stripes, "observer": study_observer, "transfer": study_transfer}
 
 
 def main() -> None:
