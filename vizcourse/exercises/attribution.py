@@ -1155,7 +1155,7 @@ MOST_TOUCHED, MOST_CHANGED = 0.02, 0.25
 
 def _bias_judge(value):
     if not isinstance(value, dict) or not {"network", "changed", "touched", "before", "after"} <= set(value):
-        return 'Pass the paint lab itself: `answer("3.10", lab)`.'
+        return 'Pass the paint lab itself: `answer("3.10", hans)`.'
     changed, touched = value["changed"], value["touched"]
     measured = f"Network {value['network']}: {changed:.0%} of the picture changed, {touched:.0%} of the animal touched."
     if changed == 0:
@@ -1166,6 +1166,8 @@ def _bias_judge(value):
         return Problem(measured, mistake="too-much")
     if value["before"] == value["after"]:
         return Problem(measured, mistake="honest" if value["network"] == "A" else "unmoved")
+    if value["network"] == "A":
+        return f"An odd find: here A turns as well. Does it also turn on other pictures? Try network B. {measured}"
     return None
 
 
@@ -1180,9 +1182,9 @@ BIAS = AnswerExercise(
     minutes=8,
     judge=_bias_judge,
     blank=lambda value: isinstance(value, dict) and value.get("tool") == "nothing",
-    setup_source="from vizcourse.widgets.attribution import suspects\nlab = suspects()",
+    setup_source="from vizcourse.widgets.attribution import suspects\nhans = suspects()",
     solution_source=(
-        'lab.set(network="B", picture=0, tool="erase", across=50, down=16, width=64, height=26)\nanswer("3.10", lab)'
+        'hans.set(network="B", picture=0, tool="erase", across=50, down=16, width=64, height=26)\nanswer("3.10", hans)'
     ),
     hints=(
         "Compare the maps of A and B on a dog, then on a cat. Where does one of them look that is not the animal?",
@@ -1206,7 +1208,7 @@ BIAS = AnswerExercise(
         Mistake(
             "honest",
             "Network A does not mind: whatever you do beside the animal, its answer stays. Try the same on network B.",
-            lambda value: value["network"] == "A",
+            lambda value: value["network"] == "A" and value["before"] == value["after"],
             example=_edit(network="A", after="dog"),
         ),
         Mistake(
@@ -1222,7 +1224,7 @@ BIAS = AnswerExercise(
             example=_edit(changed=0.0, after="dog"),
         ),
     ),
-    unlisted=("the watermark", {"network": "B"}, 3.0),
+    unlisted=("the watermark", {"network": "B"}, 3.0, _edit(network="A")),
     insight="Network B reads the board and hardly looks at the animal: right for the wrong reason, until the board is gone.",
     used_next="Accuracy on pictures without the board, printed below, tells the same story in one number.",
 )

@@ -73,7 +73,7 @@ def _bars(axes: Any, names: Sequence[str], values: Sequence[Tensor], labels: Seq
     axes.set_title(title, fontsize=10)
     axes.tick_params(axis="x", labelsize=8)
     if len(values) > 1:
-        axes.legend(fontsize=8, frameon=False, loc="lower right")
+        axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.11), ncols=2)
 
 
 # --- class and layer -------------------------------------------------------------------------------------------------
@@ -522,7 +522,7 @@ class PaintAndSee(Explorer):
             1,
             6,
             gridspec_kw={"width_ratios": [1, 1, 1, 1, 0.32, 0.9]},
-            margins={"left": 0.005, "right": 0.985, "top": 0.84, "bottom": 0.12, "wspace": 0.06},
+            margins={"left": 0.005, "right": 0.985, "top": 0.86, "bottom": 0.2, "wspace": 0.06},
         )
         name, largest = self.classes[result.target], float(result.maps.max())
         titles = ("picture", f"map for “{name}”", f"after: {result.tool}", f"map for “{name}” after it")
