@@ -58,6 +58,16 @@ LESSONS: tuple[Lesson, ...] = (
         stars=2,
         builds_on=("01",),
     ),
+    Lesson(
+        number="04",
+        slug="activation_patching",
+        title="Activation patching",
+        promise="Find out where a transformer processes a property of the picture, with the right direction, component, "
+        "metric and control, and say what a patching plot does not show.",
+        minutes=90,
+        stars=2,
+        builds_on=("01",),
+    ),
 )
 
 
