@@ -499,7 +499,7 @@ def _corruptions(model: nn.Module, images: Tensor, masks: Tensor | None, partner
     if partners is not None:
         kinds["counterfactual partner"] = Corruption("% of the way to the partner", percent, towards(partners))
     kinds["noise on the embeddings"] = Corruption(
-        "standard deviations", (0.5, 1, 2, 3), lambda strength: embedding_noise(model, images, strength)
+        "standard deviations", (1, 2, 3, 5), lambda strength: embedding_noise(model, images, strength)
     )
     side = images.shape[-1]
     kinds["blur"] = Corruption(
