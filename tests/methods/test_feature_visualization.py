@@ -43,7 +43,7 @@ from vizcourse.methods.feature_visualization import (
     total_variation,
 )
 from vizcourse.methods.image_parameters import cut
-from vizcourse.methods.passes import PassingReLU
+from vizcourse.methods.passes import PassingReLU, plain_batch_norms
 
 
 class Counted(nn.Module):
@@ -497,6 +497,24 @@ def test_nothing_is_left_behind_after_a_hundred_calls():
     evaluate(model, logit(1), torch.rand(2, 3, 8, 8))
     top_examples(model, "conv2", [torch.rand(2, 3, 8, 8)])
     assert_same(before, marks(model))
+
+
+def test_plain_batch_norms_compute_the_same():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4, affine=False))
+    with torch.no_grad():
+        model(torch.rand(8, 3, 9, 9))  # fills the running statistics
+        model[1].weight.uniform_(0.5, 2)
+        model[1].bias.normal_()
+    model.eval()
+    images = torch.rand(2, 3, 9, 9, requires_grad=True)
+    wanted = model(images)
+    with plain_batch_norms(model):
+        found = model(images)
+        assert "forward" in vars(model[1]) and "forward" not in vars(model[3])
+    assert torch.allclose(found, wanted, atol=1e-5)
+    gradients = [torch.autograd.grad(each.square().sum(), images)[0] for each in (found, wanted)]
+    assert torch.allclose(*gradients, atol=1e-4)
+    assert "forward" not in vars(model[1])
 
 
 def test_nothing_is_left_behind_after_exceptions():

@@ -58,7 +58,7 @@ from vizcourse.methods.objectives import (
     position,
     total_variation,
 )
-from vizcourse.methods.passes import PassingReLU, Seen, device_of, left_alone, running
+from vizcourse.methods.passes import PassingReLU, Seen, device_of, left_alone, plain_batch_norms, running
 
 __all__ = [
     "DEFAULT", "DISTILL", "IMAGENET_COLOURS", "LUCENT", "ConstantObjective", "Examples", "Image", "NotFinite", "Objective",
@@ -160,7 +160,8 @@ def render(
     warm_up = min(warm_up, steps // 2)
     suspicious = min(steps - 1, max(warm_up, 16))  # when a term that has never moved is looked into
     first = moved = good = None
-    with left_alone(model, *image.modules), torch.enable_grad(), running(model, _layers(objectives)) as run:
+    undisturbed = left_alone(model, *image.modules)
+    with undisturbed, plain_batch_norms(model), torch.enable_grad(), running(model, _layers(objectives)) as run:
         for step in tqdm(range(steps), "rendering", delay=3, leave=False, disable=not progress):
             pictures = image.decode(parameter)
             now = pictures.detach().clone()
