@@ -202,6 +202,7 @@ ASKED = {
     "resnet18-shapes": {"accuracy": 1.0, "training accuracy": 1.0},
     "googlenet-scenes": {"accuracy": 0.97},
     "vit-scenes": {"accuracy": 0.95},
+    "vit-scenes-grey": {"accuracy": 0.6},
     "scenes-decoder": {"reconstruction named by googlenet-scenes": 0.80},
     "pets-unbiased": {f"accuracy on {kind} pictures": 0.90 for kind in recipes.PETS},
     "shapes-cue-all": {"accuracy": 1.0},
@@ -223,6 +224,15 @@ def test_cards_state_what_the_lessons_rely_on(name):
 def test_the_transformer_needs_colour(name):
     figures = zoo.card(name)["figures"]
     assert figures["accuracy"]["value"] - figures["accuracy in greyscale"]["value"] >= 0.25
+
+
+def test_a_network_without_colour_sees_no_hue():
+    """Its first layer weighs red, green and blue alike, so only their sum counts."""
+    network = load("vit-scenes-grey")
+    images = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), network(images.roll(1, dims=1)), atol=1e-3, rtol=1e-3)
+    assert network.classes == load("vit-scenes").classes
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name in ("pets-dark-cats", "pets-dark-dogs")])
