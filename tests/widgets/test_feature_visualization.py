@@ -291,8 +291,22 @@ def extremes(control):
     return [True, False]
 
 
-def test_every_control_at_its_ends(studio, live, blender, explorer):
+def every_so_often(each, monkeypatch, often):
+    """Draw only some of the answers: all are computed, and drawing is what takes long."""
+    drawn = [0]
+    draw = type(each).draw
+
+    def sometimes(result):
+        drawn[0] += 1
+        return draw(each, result) if drawn[0] % often == 0 else b"-"
+
+    monkeypatch.setattr(each, "draw", sometimes)
+
+
+def test_every_control_at_its_ends(studio, live, blender, explorer, monkeypatch):
+    monkeypatch.setattr("vizcourse.widgets.feature_visualization.FIRST_LOOK", 0)  # a single step of each climb
     for each in (studio, live, blender, explorer):
+        every_so_often(each, monkeypatch, 6)
         for control in each.controls.values():
             for value in extremes(control):
                 control.value = value
@@ -327,14 +341,7 @@ def test_a_thousand_random_changes_leave_no_error_no_hook_and_no_memory(live, bl
     chance = random.Random(0)
     monkeypatch.setattr("vizcourse.widgets.feature_visualization.FIRST_LOOK", 0)  # a single step of each climb
     for each in (live, blender, explorer):
-        drawn = [0]
-        draw = type(each).draw
-
-        def sometimes(result, each=each, draw=draw, drawn=drawn):
-            drawn[0] += 1  # each change is computed; drawing every twentieth keeps the test quick
-            return draw(each, result) if drawn[0] % 20 == 0 else b"-"
-
-        monkeypatch.setattr(each, "draw", sometimes)
+        every_so_often(each, monkeypatch, 50)
         names = list(each.controls)
         for step in range(1000):
             if step == 300:

@@ -414,6 +414,7 @@ class NeuronBlender(Explorer):
         self.model = load("googlenet-scenes")
         self._images = functools.lru_cache(self.blends.images)
         self._pure = functools.lru_cache(self._measured)
+        self._answers = functools.lru_cache(self._answered)
         super().__init__()
 
     def make_controls(self) -> dict[str, Any]:
@@ -439,12 +440,17 @@ class NeuronBlender(Explorer):
         images, curves = self._images(pair), self.blends.values(pair)
         angles, units = tuple(self.blends.angles), self.blends.pairs[pair]
         place = angles.index(angle)
-        # Pixel by pixel, in the proportion in which the joint climb asks for the two units.
-        share = place / (len(angles) - 1)
-        mixed = (1 - share) * images[0] + share * images[-1]
-        objectives = [method.channel(*unit) for unit in units]
-        found = method.evaluate(self.model, objectives, mixed[None])[:, 0] / self._pure(pair)
-        return Blend(self._names(units), angles, place, images, curves, mixed, found)
+        mixed = self._mixed(pair, place)
+        return Blend(self._names(units), angles, place, images, curves, mixed, self._answers(pair, place))
+
+    def _mixed(self, pair: int, place: int) -> Tensor:
+        """The two pure pictures, mixed pixel by pixel in the proportion of the angle."""
+        images, share = self._images(pair), place / (len(self.blends.angles) - 1)
+        return (1 - share) * images[0] + share * images[-1]
+
+    def _answered(self, pair: int, place: int) -> Tensor:
+        objectives = [method.channel(*unit) for unit in self.blends.pairs[pair]]
+        return method.evaluate(self.model, objectives, self._mixed(pair, place)[None])[:, 0] / self._pure(pair)
 
     def _measured(self, pair: int) -> Tensor:
         """What the largest answer of 10,000 pictures is to each of the two units, ``(2,)``, from their pure pictures."""
