@@ -76,6 +76,8 @@ class Site:
     Attributes:
         activation: the base activations as the layer gives them.
         size: d.
+        vectors: the base activations as ``(N, positions, d)``.
+        differences: for each source, source minus base, zero where no position was chosen: ``(N, positions, d)`` each.
         answers: the network's classes for the base inputs, ``(N,)``.
 
     Raises:
@@ -117,8 +119,8 @@ class Site:
             if not self._one_serves:
                 self._tail = replay(model, self.layer, base)
         self.answers, self.classes = logits.argmax(1), logits.shape[1]
-        self._base, self._shape = _vectors(self.activation, self.layer)
-        self.size = self._base.shape[-1]
+        self.vectors, self._shape = _vectors(self.activation, self.layer)
+        self.size = self.vectors.shape[-1]
         self._sources = [_vectors(each, self.layer)[0] for each in activations[1:]]
         self.__dict__.update(self.at(positions).__dict__)
 
@@ -133,14 +135,14 @@ class Site:
         return torch.cat(activations), torch.cat(logits)
 
     def __len__(self) -> int:
-        return len(self._base)
+        return len(self.vectors)
 
     def at(self, positions: Tensor | Sequence | None) -> Site:
         """The same site with the interchange at other positions; nothing is computed again."""
         other = copy.copy(self)
         other.positions = positions
-        mask = _mask(positions, self._shape).to(self._base)
-        other._differences = [(source - self._base) * mask[:, None] for source in self._sources]
+        mask = _mask(positions, self._shape).to(self.vectors)
+        other.differences = [(source - self.vectors) * mask[:, None] for source in self._sources]
         return other
 
     def only(self, source: int) -> Site:
@@ -156,9 +158,9 @@ class Site:
 
         ``frames=None`` interchanges whole activations. Differentiable with respect to the frames.
         """
-        rows = torch.arange(len(self), device=self._base.device) if rows is None else rows
-        vectors = self._base[rows]
-        for number, difference in enumerate(self._differences):
+        rows = torch.arange(len(self), device=self.vectors.device) if rows is None else rows
+        vectors = self.vectors[rows]
+        for number, difference in enumerate(self.differences):
             change = difference[rows]
             if frames is not None:
                 change = change @ frames[number] @ (frames if write is None else write)[number].T
@@ -173,9 +175,9 @@ class Site:
     @torch.no_grad()
     def hits(self, frames: Sequence[Tensor] | None, labels: Tensor, *, write: Sequence[Tensor] | None = None) -> Tensor:
         """Whether each pair's answer after the interchange is its label: ``(N,)`` of 0 and 1."""
-        labels = _labels(labels, len(self), self.classes, self._base.device)
+        labels = _labels(labels, len(self), self.classes, self.vectors.device)
         with _left_alone(self.model):
-            parts = torch.arange(len(self), device=self._base.device).split(64)
+            parts = torch.arange(len(self), device=self.vectors.device).split(64)
             answers = torch.cat([self.logits(frames, rows, write=write).argmax(1) for rows in parts])
         return (answers == labels).double()
 
@@ -288,7 +290,7 @@ def align_at(
         progress: show a bar when it takes long.
     """
     dims = (dim,) * len(site._sources) if isinstance(dim, int) else tuple(dim)
-    device, total = site._base.device, sum(dims)
+    device, total = site.vectors.device, sum(dims)
     labels = _labels(labels, len(site), site.classes, device)
     if len(dims) != len(site._sources) or min(dims) < 1 or total > site.size:
         raise ValueError(
@@ -358,7 +360,7 @@ def align_boundless(
     """
     if len(site._sources) != 1:
         raise ValueError("Boundless alignment is for one source: use align(…, dim=[…]) for several.")
-    device, size = site._base.device, site.size
+    device, size = site.vectors.device, site.size
     labels = _labels(labels, len(site), site.classes, device)
     generator = torch.Generator().manual_seed(seed)
     weight = random_frame(size, size, generator).to(device).requires_grad_()
@@ -396,7 +398,7 @@ def full_swap(site: Site, labels: Tensor) -> Score:
 def random_subspace(site: Site, labels: Tensor, dim: int, *, draws: int = 10, seed: int = 0) -> Score:
     """Mean IIA of random subspaces of the same dimension."""
     generator = torch.Generator().manual_seed(seed)
-    frames = [random_frame(site.size, dim, generator).to(site._base) for _ in range(draws)]
+    frames = [random_frame(site.size, dim, generator).to(site.vectors) for _ in range(draws)]
     return score(torch.stack([site.hits([frame], labels) for frame in frames]).mean(0))
 
 
