@@ -612,7 +612,8 @@ RECIPES: dict[str, Recipe] = {
         measures=(_reconstructions,),
         weaknesses=(
             "Fine parts such as spokes and words are blurred or lost.",
-            "It was trained to please `googlenet-scenes`; the figure of `vit-scenes` is the independent one.",
+            "It was trained to please `googlenet-scenes`, so that figure flatters it: to `vit-scenes` and to people "
+            "most reconstructions are coloured blurs.",
         ),
     ),
 }
