@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import random
 import resource
@@ -24,6 +25,7 @@ from vizcourse.widgets.attribution import (
     WhoseMap,
     suspects,
 )
+from vizcourse.widgets.core import PAUSE
 from vizcourse.worlds import scenes
 
 LAYER = "layer3"
@@ -321,7 +323,7 @@ def test_an_answer_takes_at_most_150_milliseconds(explorers):
     chance = random.Random(0)
     for explorer in explorers:
         times = []
-        for _ in range(11):
+        for _ in range(9):
             name, control = chance.choice(list(explorer.controls.items()))
             value = chance.choice(extremes(control))
             start = time.process_time()
@@ -330,30 +332,29 @@ def test_an_answer_takes_at_most_150_milliseconds(explorers):
         assert statistics.median(times) < 0.15, type(explorer).__name__
 
 
-def test_a_thousand_random_changes_leave_no_error_no_hook_and_no_memory(explorers, model, monkeypatch):
+def test_a_storm_of_a_thousand_changes_leaves_no_error_no_hook_and_no_memory(explorers, model):
+    """In an event loop, as in a kernel: bursts of a hundred changes, of which the last wins."""
     chance = random.Random(0)
-    for explorer in explorers:
-        drawn = [0]
-        draw = type(explorer).draw
 
-        def sometimes(result, explorer=explorer, draw=draw, drawn=drawn):
-            drawn[0] += 1  # each change is computed; drawing every fiftieth keeps the test quick
-            return draw(explorer, result) if drawn[0] % 50 == 0 else b"-"
-
-        monkeypatch.setattr(explorer, "draw", sometimes)
+    async def storm(explorer):
         names = list(explorer.controls)
         for step in range(1000):
-            if step == 300:
-                gc.collect()
-                settled = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             control = explorer.controls[chance.choice(names)]
             values = extremes(control)
             if hasattr(control, "min"):
                 values = [chance.uniform(control.min, control.max)]
                 values = values if isinstance(control.value, float) else [round(values[0])]
             control.value = chance.choice(values)
+            if step % 100 == 99:
+                await asyncio.sleep(2 * PAUSE)
+        while explorer._timer is not None:
+            await asyncio.sleep(PAUSE)
+
+    for explorer in explorers:
         gc.collect()
-        assert explorer.errors == [], type(explorer).__name__
+        settled = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        asyncio.run(storm(explorer))
+        assert explorer.errors == [] and explorer._drawn == explorer.state, type(explorer).__name__
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - settled < 100_000  # kilobytes
     for name, module in model.named_modules():
         assert not module._forward_hooks and not module._forward_pre_hooks and "forward" not in module.__dict__, name
