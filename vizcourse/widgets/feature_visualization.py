@@ -374,7 +374,7 @@ class Studio(Explorer):
         answer = f"it answers {result.value:.2f} times as strongly as to the best of {len(_ordinary())} ordinary pictures"
         if result.below is not None:
             answer += f", and more strongly than to {result.below:.2%} of 10,000"
-        source = "Rendered beforehand"
+        source = "Rendered beforehand; picture and spectrum are drawn from a compressed copy"
         if result.live:
             source = f"Live, {1000 * result.pace:.0f} ms a step" + (", still climbing" if result.going_on else "")
         return (
@@ -484,7 +484,7 @@ class NeuronBlender(Explorer):
             end = -number  # A's curve is named at its high end on the left, B's on the right
             axes[4].text(result.angles[end], float(result.curves[end, number]), f" {name} ", color=colour, fontsize=9,
                          ha="left" if number == 0 else "right", va="bottom", weight="bold")  # fmt: skip
-        return plotting.png(figure, dpi=85)
+        return plotting.png(figure, dpi=76)
 
     def describe(self, result: Blend) -> str:
         a, b = result.curves[result.place].tolist()
