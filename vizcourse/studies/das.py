@@ -28,8 +28,8 @@ VARIABLES = (*shapes.VARIABLES, "all cues")
 SITE, DIM, PAIRS, STEPS = "avgpool", 8, 60, 200
 DIMS = (1, 2, 4, 8, 16, 32, 64)
 #: Pairs and training steps where a step runs many layers.
-FEW = {"resnet18-shapes": (12, 15)}
-LAYERS = {"resnet18-shapes": ("layer3", "layer4", "avgpool")}
+FEW = {"resnet18-shapes": (12, 25)}
+LAYERS = {"resnet18-shapes": ("layer1", "layer3", "avgpool")}
 
 
 def results() -> dict:
