@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
 from torch import Tensor
 
 #: Okabe and Ito's palette, told apart by readers of every colour vision.
@@ -124,8 +125,12 @@ def images(
     columns: int = 6,
     size: float = 1.5,
     description: str = "",
+    palette: int | None = None,
 ) -> Shown:
-    """Several pictures ``(3, H, W)`` or maps ``(H, W)`` in rows."""
+    """Several pictures ``(3, H, W)`` or maps ``(H, W)`` in rows.
+
+    A ``palette`` of at most 256 colours makes a figure of many or of noisy pictures less than half as large.
+    """
     titles = titles if titles is not None else [""] * len(pictures)
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
@@ -135,7 +140,15 @@ def images(
     for each, image, title in zip(axes.flat, pictures, titles, strict=False):
         picture(each, image, title)
         each.title.set_size(9)
-    return shown(figure, description or ", ".join(title for title in titles if title) or f"{len(pictures)} pictures")
+    figure = shown(figure, description or ", ".join(title for title in titles if title) or f"{len(pictures)} pictures")
+    return figure if palette is None else _with_palette(figure, palette)
+
+
+def _with_palette(figure: Shown, colours: int) -> Shown:
+    buffer = io.BytesIO()
+    few = Image.open(io.BytesIO(figure.png)).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
+    few.save(buffer, "PNG", compress_level=9)
+    return Shown(buffer.getvalue(), figure.description, figure.width)
 
 
 def mosaic(maps: Tensor, columns: int | None = None, gap: int = 1) -> np.ndarray:
