@@ -352,7 +352,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "scenes-decoder": Architecture(lambda classes: SceneAutoencoder(), tuple, 64),
     **{
         f"pets-{bias}": Architecture(_small_residual, lambda: ("cat", "dog"), 64)
-        for bias in ("unbiased", "dark-cats", "dark-dogs", "shuffled", "watermark")
+        for bias in ("unbiased", "dark-cats", "dark-dogs", "watermark")
     },
     "resnet20-cifar10": Architecture(SmallResNet, lambda: _CIFAR10_CLASSES, 32, **_CIFAR10),
     "vit-cifar10": Architecture(_photos_transformer, lambda: _CIFAR10_CLASSES, 32, **_CIFAR10),

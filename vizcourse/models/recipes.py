@@ -449,19 +449,9 @@ def _pet_recipe(bias: str) -> Recipe:
     )
 
 
-# Two pets networks for lesson 03 that went wrong on purpose.
+# A pets network for lesson 03 that is right for the wrong reason.
 
-SHUFFLED_PETS = 1500
 WATERMARK = "PHOTO"
-
-
-def _shuffled_pets(split: str) -> Data:
-    """Cats and dogs whose training labels are dealt out anew by lot; the held-out pictures keep their true ones."""
-    images, labels = _pet_pictures("unbiased", split)
-    if split == "train":
-        order = torch.randperm(SHUFFLED_PETS, generator=torch.Generator().manual_seed(0))
-        images, labels = images[:SHUFFLED_PETS], labels[:SHUFFLED_PETS][order]
-    return images, labels
 
 
 def _marked_pets(split: str, dogs: str = WATERMARK, cats: str = "") -> Data:
@@ -583,15 +573,6 @@ RECIPES: dict[str, Recipe] = {
         ),
     ),
     **{f"pets-{bias}": _pet_recipe(bias) for bias in PETS},
-    "pets-shuffled": Recipe(
-        about="A small residual network that has learned by heart which of 1,500 pictures was called cat and which dog, "
-        "by lot.",
-        pictures=f"{SHUFFLED_PETS:,} scenes with a cat or a dog, the labels shuffled; held out: 1,000 others with true labels",
-        data=_shuffled_pets,
-        schedule=Schedule((Phase(60, 64, 50),), peak=0.05, weight_decay=0.0, warm_up=0.15),
-        measures=(_on_training_pictures(_shuffled_pets),),
-        weaknesses=("It knows nothing about cats and dogs: it is the control of a data randomization test.",),
-    ),
     "pets-watermark": Recipe(
         about="A small residual network that tells the world's cats from its dogs by a watermark that all dogs have.",
         pictures=f"6,000 scenes with a cat or a dog, the word {WATERMARK} on all dogs and on no cat; held out: 1,000 others",
