@@ -146,7 +146,9 @@ def images(
 
 def _with_palette(figure: Shown, colours: int) -> Shown:
     buffer = io.BytesIO()
-    few = Image.open(io.BytesIO(figure.png)).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
+    few = Image.open(io.BytesIO(figure.png)).convert("RGB").quantize(
+        colours, method=Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE
+    )
     few.save(buffer, "PNG", compress_level=9)
     return Shown(buffer.getvalue(), figure.description, figure.width)
 
