@@ -68,6 +68,16 @@ LESSONS: tuple[Lesson, ...] = (
         stars=2,
         builds_on=("01",),
     ),
+    Lesson(
+        number="07",
+        slug="gradual_interventions",
+        title="Gradual interventions",
+        promise="Ask of one picture whether a property changes the prediction, by how much, and whether it is more than "
+        "chance, and find a bias that no saliency map shows.",
+        minutes=90,
+        stars=2,
+        builds_on=("01", "03"),
+    ),
 )
 
 

@@ -31,13 +31,11 @@ def test_the_shipped_results_are_whole():
 def test_each_part_runs(part, monkeypatch):
     monkeypatch.setattr(study, "FACTORS", ("colour", "size"))
     monkeypatch.setattr(study, "SEEN", {"size": (0.44, 0.76)})
-    monkeypatch.setattr(study, "CHECKPOINTS", (0, 2))
     result = study.rounded(study.PARTS[part](**study.TRIAL[part]))
     assert json.loads(json.dumps(result)) == result
 
 
-def test_the_same_seed_trains_the_same_network(monkeypatch):
-    monkeypatch.setattr(study, "CHECKPOINTS", (0, 2))
+def test_the_same_seed_trains_the_same_network():
     first, again = (study.training(**study.TRIAL["training"]) for _ in range(2))
     assert first == again and first[0] != first[1]
 

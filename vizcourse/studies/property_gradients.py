@@ -149,7 +149,8 @@ CHECKPOINTS = (0, 5, 10, 20, 40, 80, 120, 180, 240)
 SIDE, BATCH = 48, 32
 
 
-def training(pictures: int = 2560, scenes_measured: int = 24, seeds: int = 2, strengths=(0.5, 0.75, 0.9, 1.0)) -> list[dict]:
+def training(pictures: int = 2560, scenes_measured: int = 24, seeds: int = 2, strengths=(0.5, 0.75, 0.9, 1.0),
+             checkpoints=CHECKPOINTS) -> list[dict]:
     """Small networks trained with more and more bias: a cat's fur is dark with probability q, a dog's with 1 − q.
 
     At every checkpoint: accuracy on pictures without bias, and the scores of fur and animal on the same scenes.
@@ -166,7 +167,7 @@ def training(pictures: int = 2560, scenes_measured: int = 24, seeds: int = 2, st
         cached = scenes.CachedScenes(pictures, SEED + 4, size=SIDE, bias=bias(strength), **PETS)
         labels = (cached.targets == scenes.CLASSES.index("dog")).long()
         for seed in range(seeds):
-            rows += train_one(cached.pictures, labels, tested, paths, strength, seed)
+            rows += train_one(cached.pictures, labels, tested, paths, strength, seed, checkpoints)
     return rows
 
 
@@ -175,16 +176,16 @@ def bias(strength: float) -> dict:
 
 
 def train_one(images: Tensor, labels: Tensor, tested: tuple[Tensor, Tensor], paths: dict[str, Tensor], strength: float,
-              seed: int, batch: int = BATCH) -> list[dict]:
+              seed: int, checkpoints=CHECKPOINTS) -> list[dict]:
     network = load("pets-unbiased", random=True, seed=seed).requires_grad_(True)
     optimizer = torch.optim.Adam(network.parameters())
-    last = CHECKPOINTS[-1]
+    last, batch = checkpoints[-1], BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=last)
     generator = torch.Generator().manual_seed(seed)
     order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(-(-last * batch // len(images)))])
     rows = []
-    for step in tqdm(range(last + 1), desc=f"bias {strength}, seed {seed}"):
-        if step in CHECKPOINTS:
+    for step in tqdm(range(last + 1), desc=f"bias {strength}, seed {seed}", leave=False):
+        if step in checkpoints:
             network.eval()
             right = logits(network, tested[0], batch=200).argmax(-1) == tested[1]
             row = {"bias": strength, "seed": seed, "step": step, "accuracy without bias": share(right)}
@@ -213,7 +214,7 @@ def train_one(images: Tensor, labels: Tensor, tested: tuple[Tensor, Tensor], pat
 PARTS = {"factors": factors, "null": null, "power": power, "training": training}
 TRIAL = {
     "factors": {"count": 2, "steps": 5}, "null": {"runs": 20}, "power": {"runs": 5},
-    "training": {"pictures": 64, "scenes_measured": 2, "seeds": 1, "strengths": (1.0,)},
+    "training": {"pictures": 64, "scenes_measured": 2, "seeds": 1, "strengths": (1.0,), "checkpoints": (0, 2)},
 }
 
 
