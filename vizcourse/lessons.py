@@ -78,6 +78,16 @@ LESSONS: tuple[Lesson, ...] = (
         stars=2,
         builds_on=("01", "03"),
     ),
+    Lesson(
+        number="05",
+        slug="das",
+        title="Distributed alignment search on ResNet-18",
+        promise="State a causal claim about a network, find the subspace that realises it, measure it by interchange "
+        "interventions, and tell a finding from an artefact.",
+        minutes=80,
+        stars=3,
+        builds_on=("01",),
+    ),
 )
 
 

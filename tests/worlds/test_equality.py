@@ -38,3 +38,13 @@ def test_the_network_is_exact(seed):
     # "no" gets 1 where the two variables differ, and "yes" the rest.
     expected = torch.stack([1.0 - equality.labels(things), equality.labels(things)], dim=1)
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
+
+
+def test_plane():
+    network = equality.EqualityNetwork()
+    plane = equality.plane(network, turned=30)
+    torch.testing.assert_close(plane.T @ plane, torch.eye(2), atol=1e-6, rtol=0)
+    for angle, place in ((30, 0), (120, 1)):
+        radians = torch.deg2rad(torch.tensor(float(angle)))
+        direction = plane @ torch.stack([radians.cos(), radians.sin()])
+        torch.testing.assert_close(direction, network.directions[:, place], atol=1e-5, rtol=0)

@@ -165,7 +165,7 @@ PARTS = {
     "truth": (lambda name, quick: truth(load(name), 12 if quick else 120), NETWORKS),
     "table": (table, NETWORKS),
     "dimensions": (dimensions, ("shapes-cue-colour", "shapes-cue-all", "resnet18-shapes")),
-    "layers": (layers, ("shapes-cue-colour", "shapes-cue-all", "resnet18-shapes")),
+    "layers": (layers, ("shapes-cue-colour", "shapes-cue-type", "shapes-cue-all", "resnet18-shapes")),
     "places": (places, ("shapes-cue-colour", "shapes-cue-all")),
 }
 

@@ -88,3 +88,14 @@ class EqualityNetwork(nn.Module):
 
     def forward(self, things: Tensor) -> Tensor:
         return self.answer(self.mix(self.indicators(self.differences(things))))
+
+
+def plane(network: EqualityNetwork, turned: float = 60.0) -> Tensor:
+    """Two orthonormal directions, ``(8, 2)``, that span the plane of both variables in the output of ``mix``.
+
+    Neither of them is a variable: ``plane @ (cos, sin)`` is the left one at ``turned`` degrees and the right one a quarter
+    turn further.
+    """
+    angle = torch.deg2rad(torch.tensor(turned))
+    turn = torch.stack([torch.stack([angle.cos(), -angle.sin()]), torch.stack([angle.sin(), angle.cos()])])
+    return network.directions @ turn.T
