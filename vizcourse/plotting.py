@@ -150,9 +150,9 @@ def images(
 
 def _with_palette(figure: Shown, colours: int) -> Shown:
     buffer = io.BytesIO()
-    few = Image.open(io.BytesIO(figure.png)).convert("RGB").quantize(
-        colours, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE
-    )
+    full = Image.open(io.BytesIO(figure.png)).convert("RGB")
+    # Maximum coverage, since the default takes away strong colours; no dithering, which would look like noise.
+    few = full.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(buffer, "PNG", compress_level=9)
     return Shown(buffer.getvalue(), figure.description, figure.width)
 
