@@ -1,49 +1,65 @@
 """Exercises of lesson 05, distributed alignment search.
 
-Written down before the mistakes were coded, what learners of interchange interventions really do: answer for the base or for
-the source instead of the intervened model, swap the wrong variable; add the source's part without taking the base's out, swap
-units instead of directions, swap the roles of base and source; count in place of a share, take a probability for an accuracy;
-forget that a step leaves the orthonormal frames, normalise without orthogonalising, trust the signs of a QR decomposition;
-draw random matrices and call them subspaces; take a high held-out accuracy for proof.
+Written down before the mistakes were coded, what learners of interchange interventions really do: take the label of the base
+or of the source, or set the other variable; swap base and source; swap the whole vector; stop after the rotation, or rotate
+the wrong way (R and its transpose); put the source's part in without taking the base's out, or the reverse; swap coordinates
+instead of directions; score against the network's own answer for base or source; count every changed answer as a hit;
+orthonormalise only before, only after, only the length of the columns, or the rows; hand the optimizer a matrix and train
+another; draw "random" subspaces that are one and the same, not orthonormal, made of units, or all in one corner; report the
+best draw; mix up a cue with the class it speaks for; and call every high IIA a finding.
 """
 
 from __future__ import annotations
 
-import functools
-import math
-
 import torch
+from torch import nn
 
 from vizcourse.exercises.core import AnswerExercise, ChoiceExercise, CodeExercise, Mistake, Problem
-from vizcourse.methods.das import Site
-from vizcourse.worlds import equality
+from vizcourse.worlds import shapes
+
+
+def _frame(size, dim, generator):
+    return torch.linalg.qr(torch.randn(size, dim, generator=generator)).Q
+
 
 # --- 5.1 counterfactual labels ---------------------------------------------------------------------------------------
 
 
 def counterfactual_labels(base, source, variable):
-    """The model's answers with one variable taken from the source: (N, 2) booleans twice, 0 or 1 -> (N,)."""
+    """What the model answers to the base with one variable taken from the source: 2 × (N, 2) of booleans -> (N,)."""
     values = base.clone()
     values[:, variable] = source[:, variable]
     return (values[:, 0] == values[:, 1]).long()
 
 
-def _answer(values):
+def _label(values):
     return (values[:, 0] == values[:, 1]).long()
 
 
-def _other_variable(base, source, variable):
-    return counterfactual_labels(base, source, 1 - variable)
+def _base_spoilt(base, source, variable):
+    values = base
+    values[:, variable] = source[:, variable]
+    return _label(values)
+
+
+def _values_only(base, source, variable):
+    values = base.clone()
+    values[:, variable] = source[:, variable]
+    return values
 
 
 def _label_cases(seed):
+    def switches(count):
+        return torch.rand(count, 2, generator=generator) < 0.5
+
     generator = torch.Generator().manual_seed(seed)
-    every = torch.cartesian_prod(*[torch.tensor([False, True])] * 4)
-    cases = [(torch.tensor([[True, False]]), torch.tensor([[False, False]]), 0)]
-    for variable in (0, 1):
-        order = torch.randperm(16, generator=generator)
-        cases.append((every[order, :2], every[order, 2:], variable))
-    return cases
+    every = torch.tensor([[a, b] for a in (False, True) for b in (False, True)])
+    return [
+        (torch.tensor([[True, True], [True, False]]), torch.tensor([[False, True], [True, True]]), 0),
+        (switches(5), switches(5), 1),
+        (every.repeat(4, 1), every.repeat_interleave(4, 0), 0),
+        (every.repeat(4, 1), every.repeat_interleave(4, 0), 1),
+    ]
 
 
 LABELS = CodeExercise(
@@ -54,630 +70,981 @@ LABELS = CodeExercise(
     reference=counterfactual_labels,
     cases=_label_cases,
     hints=(
-        "Three steps: copy the base's values; put the source's value of the one variable into the copy; let the "
-        "model answer.",
-        "The model answers yes where its two variables are equal: `(values[:, 0] == values[:, 1]).long()`. Copy "
-        "with `base.clone()`, so "
-        "that the caller's tensor stays as it was.",
+        "Begin with the base's values, and overwrite one column with the source's: `values[:, variable] = …`. Work on a copy.",
+        "The model's last step compares the two: `(values[:, 0] == values[:, 1]).long()`.",
     ),
     mistakes=(
         Mistake(
             "base",
-            "These are the answers to the base: no variable was changed.",
-            lambda base, source, variable: _answer(base),
+            "These are the labels of the base itself. Ask what the model *would* answer if one variable had the source's value.",
+            lambda base, source, variable: _label(base),
         ),
         Mistake(
             "source",
-            "These are the answers to the source. The intervention takes over *one* variable; the other keeps the "
-            "base's value.",
-            lambda base, source, variable: _answer(source),
+            "These are the labels of the source itself, as if both variables were swapped. Only one is; the other stays the "
+            "base's.",
+            lambda base, source, variable: _label(source),
         ),
         Mistake(
-            "other-variable",
-            "You changed the other variable. `variable` names the one that comes from the source; the one beside it "
-            "stays the base's. (Putting "
-            "the base's value into the source does the same.)",
-            _other_variable,
+            "exchanged",
+            "Base and source are exchanged (or, which comes to the same, you swap the other variable). The *base* runs; only "
+            "column `variable` comes from the source.",
+            lambda base, source, variable: counterfactual_labels(source, base, variable),
         ),
         Mistake(
-            "turned",
-            "Yes and no are exchanged: the model says yes, 1, where its two variables are equal.",
+            "always-left",
+            "You always swap the left variable. Use `variable`, which says which one.",
+            lambda base, source, variable: counterfactual_labels(base, source, 0),
+        ),
+        Mistake(
+            "yes-no",
+            "Yes and no are exchanged: the answer is 1 where the two variables are *equal*.",
             lambda base, source, variable: 1 - counterfactual_labels(base, source, variable),
         ),
         Mistake(
-            "both-true",
-            "You say yes only where both pairs are equal. Two unequal pairs are a yes as well: what counts is "
-            "whether the two variables agree.",
-            lambda base, source, variable: torch.where(torch.arange(2) == variable, source, base).all(1).long(),
+            "variable",
+            "You return the new value of the variable. The label is the model's *answer*, which also depends on the other one.",
+            lambda base, source, variable: source[:, variable].long(),
         ),
         Mistake(
-            "variable-alone",
-            "This is the value of the variable itself. The label is what the model *answers* when the variable has "
-            "that value.",
-            lambda base, source, variable: source[:, variable].long(),
+            "changed",
+            "You say where the answer changes. Asked for is the answer itself; a counterfactual label may well be that of the "
+            "base.",
+            lambda base, source, variable: (counterfactual_labels(base, source, variable) != _label(base)).long(),
+        ),
+        Mistake(
+            "values",
+            "You have the two variables after the swap; one step is missing, the model's answer: are they equal?",
+            _values_only,
+        ),
+        Mistake(
+            "base-spoilt",
+            "The labels are right, but your function writes into `base`, and the next experiment gets a changed one: start "
+            "with `base.clone()`.",
+            _base_spoilt,
         ),
     ),
     unlisted=(
         lambda base, source, variable: (base[:, variable] == source[:, variable]).long(),
-        lambda base, source, variable: (base[:, 0] == source[:, 1]).long(),
-        lambda base, source, variable: base[:, variable].long(),
+        lambda base, source, variable: counterfactual_labels(base, source, 1),
+        lambda base, source, variable: (base & source).any(1).long(),
     ),
-    insight="The hypothesis alone gives these labels; the network has no say in them. That is what makes it refutable.",
-    used_next="In every interchange from here on: these are the labels that the network must answer.",
+    insight="The label belongs to the hypothesis, not to the network: it says what would happen if the hypothesis were true.",
+    used_next="Interchange interventions test whether the network agrees.",
 )
 
 # --- 5.2 the interchange ---------------------------------------------------------------------------------------------
 
 
 def interchange(base, source, rotation):
-    """Give base (N, d) the part of source (N, d) in the subspace of rotation (d, m): (N, d)."""
+    """Base with the source's part in the subspace of ``rotation``: 2 × (N, d), (d, m) -> (N, d)."""
     return base + (source - base) @ rotation @ rotation.T
 
 
-def _by_units(base, source, rotation):
-    mixed = base.clone()
-    mixed[:, : rotation.shape[1]] = source[:, : rotation.shape[1]]
-    return mixed
+def _coordinates(base, source, rotation):
+    swapped = base.clone()
+    swapped[:, : rotation.shape[1]] = source[:, : rotation.shape[1]]
+    return swapped
+
+
+def _in_place(base, source, rotation):
+    base += (source - base) @ rotation @ rotation.T
+    return base
 
 
 def _interchange_cases(seed):
     generator = torch.Generator().manual_seed(seed)
-    cases = [(torch.tensor([[1.0, 2.0]]), torch.tensor([[5.0, 4.0]]), torch.tensor([[0.6], [0.8]]))]
-    for pairs, d, m in ((2, 4, 2), (5, 6, 3)):
-        base, source = torch.randn(2, pairs, d, generator=generator)
-        cases.append((base, source, torch.linalg.qr(torch.randn(d, m, generator=generator)).Q))
-    return cases
+
+    def some(count, size):
+        return torch.randn(count, size, generator=generator)
+
+    return [
+        (torch.tensor([[1.0, 2.0]]), torch.tensor([[6.0, 7.0]]), torch.tensor([[0.6], [0.8]])),
+        (some(2, 3), some(2, 3), _frame(3, 1, generator)),
+        (some(4, 4), some(4, 4), _frame(4, 2, generator)),
+        (some(3, 6), some(3, 6), _frame(6, 4, generator)),
+    ]
 
 
 INTERCHANGE = CodeExercise(
     id="5.2",
     title="The interchange",
     stars=2,
-    minutes=6,
+    minutes=8,
     reference=interchange,
     cases=_interchange_cases,
     hints=(
-        "The formula is for column vectors; here each activation is a *row*. A row's coordinates in the subspace "
-        "are `activation @ rotation`, (N, m).",
-        "`coordinates @ rotation.T` brings them back to (N, d). What must be added to the base is the difference of "
-        "the two, seen only in the subspace.",
+        "In three steps: the difference, `source - base`; its coordinates in the subspace, `… @ rotation`, (N, m); and back "
+        "into the d-dimensional space, `… @ rotation.T`.",
+        "Add what you get to the base.",
     ),
     mistakes=(
         Mistake(
-            "base-kept",
-            "You add the source's part, but the base's own part in the subspace is still there as well. Add the "
-            "*difference*, source minus base.",
-            lambda base, source, rotation: base + source @ rotation @ rotation.T,
-        ),
-        Mistake(
-            "roles",
-            "Base and source have changed roles: outside the subspace everything must stay the *base's*.",
-            lambda base, source, rotation: source + (base - source) @ rotation @ rotation.T,
-        ),
-        Mistake(
-            "source-only",
-            "This is the source's part alone. What lies outside the subspace, the base's, has been lost.",
-            lambda base, source, rotation: source @ rotation @ rotation.T,
-        ),
-        Mistake(
-            "base-emptied",
-            "The base's part has been taken out, but nothing has been put in its place.",
-            lambda base, source, rotation: base - base @ rotation @ rotation.T,
-        ),
-        Mistake(
-            "sign",
-            "The difference has the wrong sign: the step goes from base to source, `source - base`.",
-            lambda base, source, rotation: base + (base - source) @ rotation @ rotation.T,
-        ),
-        Mistake(
-            "units",
-            "You swapped the first m *units*. The subspace is spanned by the columns of `rotation`, which mix all "
-            "units.",
-            _by_units,
+            "exchanged",
+            "Base and source are exchanged: you keep the *source* and give it the base's part. The base runs; only its part in "
+            "the subspace comes from the source.",
+            lambda base, source, rotation: interchange(source, base, rotation),
         ),
         Mistake(
             "whole",
-            "The whole activation has been swapped. Only the part in the subspace may change.",
+            "You swap the whole vector: the result is the source itself, whatever the rotation. Keep of the difference only "
+            "what lies in the subspace.",
             lambda base, source, rotation: source.clone(),
         ),
         Mistake(
-            "not-rotated-back",
-            "These are coordinates in the subspace, (N, m). Rotate them back to the d units with the transposed "
-            "matrix.",
-            lambda base, source, rotation: (source - base) @ rotation,
+            "added",
+            "The source's part comes in, but the base's own part is still there: take it out first, that is, project the "
+            "*difference* source − base.",
+            lambda base, source, rotation: base + source @ rotation @ rotation.T,
+        ),
+        Mistake(
+            "taken-out",
+            "The base's part is taken out, and nothing is put in its place. Put in the source's part.",
+            lambda base, source, rotation: base - base @ rotation @ rotation.T,
+        ),
+        Mistake(
+            "only-part",
+            "You return the source's part in the subspace alone. All that lies outside of it must stay as in the base.",
+            lambda base, source, rotation: source @ rotation @ rotation.T,
+        ),
+        Mistake(
+            "only-change",
+            "This is the *change*. Add it to the base.",
+            lambda base, source, rotation: (source - base) @ rotation @ rotation.T,
+        ),
+        Mistake(
+            "minus",
+            "The sign is turned: you move the base *away* from the source. The difference is source − base.",
+            lambda base, source, rotation: base + (base - source) @ rotation @ rotation.T,
+        ),
+        Mistake(
+            "not-back",
+            "`(source - base) @ rotation` has m numbers, the coordinates in the subspace. They cannot be added to the base, or "
+            "only by chance: go back first, `@ rotation.T`.",
+            lambda base, source, rotation: base + (source - base) @ rotation,
+        ),
+        Mistake(
+            "transposed",
+            "R and its transpose are in the wrong order for rows: first `@ rotation` (d to m), then `@ rotation.T` (m to d).",
+            lambda base, source, rotation: base + (source - base) @ rotation.T @ rotation,
+        ),
+        Mistake(
+            "from-the-left",
+            "That is the formula for columns. Here each activation is a *row*, so the matrices stand on the right: "
+            "`(source - base) @ rotation @ rotation.T`.",
+            lambda base, source, rotation: base + rotation @ rotation.T @ (source - base),
+        ),
+        Mistake(
+            "coordinates",
+            "You swap the first m *units*, as if the rotation were none. The subspace lies across all units.",
+            _coordinates,
+        ),
+        Mistake(
+            "in-place",
+            "The values are right, but `base` is overwritten (`+=` works in place). Make a new tensor: `base + …`.",
+            _in_place,
         ),
     ),
     unlisted=(
         lambda base, source, rotation: base + 0.5 * (source - base) @ rotation @ rotation.T,
+        lambda base, source, rotation: base + (source - base) * (rotation @ rotation.T).diagonal(),
         lambda base, source, rotation: base + (source - base) @ rotation.abs() @ rotation.abs().T,
-        lambda base, source, rotation: (source - base) @ rotation @ rotation.T,
-        lambda base, source, rotation: base,
     ),
-    insight="No d × d matrix and no rotation back: the projection R Rᵀ does it all, and it depends on the subspace only.",
-    used_next="In 5.5 you train the rotation through this function.",
+    insight="Only the subspace counts: any other orthonormal basis of it gives the same R Rᵀ and the same interchange.",
+    used_next="5.3 runs the rest of the network from here.",
 )
 
-# --- 5.3 IIA ---------------------------------------------------------------------------------------------------------
+# --- 5.3 interchange intervention accuracy ---------------------------------------------------------------------------
 
 
-def iia(logits, labels):
-    """Share of pairs whose answer after the interchange is the counterfactual label: (N, classes), (N,) -> a number."""
-    return (logits.argmax(1) == labels).float().mean().item()
+class _Rest:
+    """The rest of a network: activations (N, d) -> logits (N, 3)."""
+
+    def __init__(self, size, seed):
+        generator = torch.Generator().manual_seed(seed)
+        self.first, self.second = torch.randn(size, 8, generator=generator), torch.randn(8, 3, generator=generator)
+
+    def __call__(self, activations):
+        return (activations @ self.first).relu() @ self.second
+
+    def __repr__(self):
+        return "a small network from activations to three logits"
 
 
-def _probability(logits, labels):
-    return logits.softmax(1)[torch.arange(len(labels)), labels].mean().item()
+def iia(rest, base, source, rotation, labels):
+    """Share of pairs whose answer after the interchange is the label: a number from 0 to 1."""
+    answers = rest(interchange(base, source, rotation)).argmax(dim=1)
+    return (answers == labels).float().mean()
 
 
-def _by_class(logits, labels):
-    hits = (logits.argmax(1) == labels).float()
-    return torch.stack([hits[labels == label].mean() for label in labels.unique()]).mean().item()
+def _answers(rest, base, source, rotation):
+    return rest(interchange(base, source, rotation)).argmax(1)
+
+
+def _share(hits):
+    return hits.float().mean()
 
 
 def _iia_cases(seed):
     generator = torch.Generator().manual_seed(seed)
-    cases = [(torch.tensor([[2.0, 1.0], [0.5, 0.0], [3.0, 1.0]]), torch.tensor([0, 1, 1]))]
-    for pairs, classes in ((7, 3), (11, 4)):
-        logits = torch.randn(pairs, classes, generator=generator)
-        labels = logits.argmax(1)
-        labels[: pairs // 3] = (labels[: pairs // 3] + 1) % classes
-        cases.append((logits, labels))
+    cases = []
+    for count, size, dim in ((4, 3, 1), (7, 4, 2), (30, 6, 3), (40, 5, 2)):
+        base, source = (torch.randn(count, size, generator=generator) for _ in range(2))
+        cases.append(
+            (
+                _Rest(size, seed + count),
+                base,
+                source,
+                _frame(size, dim, generator),
+                torch.randint(3, (count,), generator=generator),
+            )
+        )
     return cases
 
 
 IIA = CodeExercise(
     id="5.3",
     title="Interchange intervention accuracy",
-    stars=1,
-    minutes=4,
+    stars=2,
+    minutes=6,
     reference=iia,
     cases=_iia_cases,
+    setup_source="from vizcourse.exercises.das import interchange",
     hints=(
-        "The network's answer for a pair is the class with the largest logit: `logits.argmax(1)`, (N,).",
-        "Compare with the labels; the mean of the ones and zeros is the share.",
+        "`rest(interchange(base, source, rotation))` are the logits after the intervention, (N, C); `.argmax(dim=1)` the answers.",
+        "Compare with `labels`, and take the mean: of numbers, so `.float()` first.",
     ),
     mistakes=(
         Mistake(
-            "probability",
-            "This is the mean probability of the label. IIA counts answers: a pair is a hit or it is not.",
-            _probability,
+            "no-interchange",
+            "You score the base as it is: nothing was interchanged. Run the rest on `interchange(base, source, rotation)`.",
+            lambda rest, base, source, rotation, labels: _share(rest(base).argmax(1) == labels),
+        ),
+        Mistake(
+            "full-swap",
+            "You run the rest on the source's whole activation. That is a useful control, the full swap, and not the IIA of "
+            "this subspace.",
+            lambda rest, base, source, rotation, labels: _share(rest(source).argmax(1) == labels),
+        ),
+        Mistake(
+            "exchanged",
+            "Base and source are exchanged: the base's part went into the source.",
+            lambda rest, base, source, rotation, labels: _share(_answers(rest, source, base, rotation) == labels),
+        ),
+        Mistake(
+            "base-answer",
+            "You compare with the network's answer for the base: that is how often the intervention changes *nothing*. Compare "
+            "with the counterfactual label.",
+            lambda rest, base, source, rotation, labels: _share(
+                _answers(rest, base, source, rotation) == rest(base).argmax(1)
+            ),
+        ),
+        Mistake(
+            "any-change",
+            "You count every answer that changes. A hit is an answer that becomes what the hypothesis says, and sometimes the "
+            "hypothesis says that it stays.",
+            lambda rest, base, source, rotation, labels: _share(
+                _answers(rest, base, source, rotation) != rest(base).argmax(1)
+            ),
+        ),
+        Mistake(
+            "source-answer",
+            "You compare with the network's answer for the source. The hypothesis gives the label, and the source may differ "
+            "from the base in more than the one variable.",
+            lambda rest, base, source, rotation, labels: _share(
+                _answers(rest, base, source, rotation) == rest(source).argmax(1)
+            ),
         ),
         Mistake(
             "count",
-            "This is how many pairs were hits; IIA is their *share*.",
-            lambda logits, labels: (logits.argmax(1) == labels).float().sum().item(),
+            "You count the hits. IIA is their *share*: divide by the number of pairs.",
+            lambda rest, base, source, rotation, labels: (_answers(rest, base, source, rotation) == labels).sum(),
         ),
-        Mistake("misses", "This is the share of misses.", lambda logits, labels: 1 - iia(logits, labels)),
-        Mistake("per-cent", "A share runs from 0 to 1; this is in per cent.", lambda logits, labels: 100 * iia(logits, labels)),
+        Mistake(
+            "percent",
+            "You give percent; give a number from 0 to 1.",
+            lambda rest, base, source, rotation, labels: 100 * _share(_answers(rest, base, source, rotation) == labels),
+        ),
+        Mistake(
+            "probability",
+            "You average the probability of the label. IIA counts: a pair is a hit where the label has the *largest* logit, "
+            "however narrowly.",
+            lambda rest, base, source, rotation, labels: (
+                rest(interchange(base, source, rotation)).softmax(1)[torch.arange(len(labels)), labels].mean()
+            ),
+        ),
         Mistake(
             "each-pair",
-            "These are the hits, pair by pair. Take their mean.",
-            lambda logits, labels: (logits.argmax(1) == labels).float(),
+            "You return the hits of the single pairs. Take their mean.",
+            lambda rest, base, source, rotation, labels: (_answers(rest, base, source, rotation) == labels).float(),
+        ),
+        Mistake(
+            "mean-of-booleans",
+            "`==` gives True and False, and PyTorch takes no mean of these: make numbers of them first, `.float().mean()`.",
+            lambda rest, base, source, rotation, labels: (_answers(rest, base, source, rotation) == labels).mean(),
+        ),
+        Mistake(
+            "wrong-axis",
+            "Your argmax runs over the pairs. The classes are the second axis of the logits: `argmax(dim=1)`.",
+            lambda rest, base, source, rotation, labels: (
+                (rest(interchange(base, source, rotation)).argmax(0) == labels).float().mean()
+            ),
         ),
     ),
     unlisted=(
-        _by_class,
-        lambda logits, labels: logits[torch.arange(len(labels)), labels].mean().item(),
-        lambda logits, labels: (logits.argmin(1) == labels).float().mean().item(),
-        lambda logits, labels: (logits[torch.arange(len(labels)), labels] > 0).float().mean().item(),
+        lambda rest, base, source, rotation, labels: 1 - iia(rest, base, source, rotation, labels),
+        lambda rest, base, source, rotation, labels: _share(
+            rest(interchange(base, source, rotation)).argmin(1) == labels
+        ),
+        lambda rest, base, source, rotation, labels: iia(rest, base, source, rotation, labels)
+        - _share(rest(base).argmax(1) == labels),
     ),
-    insight="An accuracy like any other, but its labels come from a hypothesis and not from a data set.",
-    used_next="In the training loop after 5.5, and as the number in every table.",
+    insight="IIA is an accuracy whose labels come from the hypothesis and whose answers come from an intervention.",
+    used_next="Everything from here on is an IIA, and the question is always: compared with what?",
 )
 
-# --- 5.4 rotate by hand ----------------------------------------------------------------------------------------------
+# --- 5.4 by hand (in the widget) -------------------------------------------------------------------------------------
+
+#: From which IIA on the direction counts as found.
+FOUND = 0.995
 
 
-@functools.cache
-def _by_hand():
-    network = equality.EqualityNetwork()
-    base, source = equality.sample(300, seed=2), equality.sample(300, seed=3)
-    site = Site(network, "mix", base, source)
-    return site, equality.plane(network), {name: equality.counterfactual(base, source, name) for name in equality.VARIABLES}
+def _hand_judge(value):
+    if not isinstance(value, dict) or not {"variable", "angle", "left", "right"} <= set(value):
+        return 'Pass the widget itself: `answer("5.4", lab)`.'
+    measured = f"At {value['angle']}° the IIA is {value['left']:.0%} for left and {value['right']:.0%} for right."
+    if value["right"] >= FOUND:
+        return Problem(measured, mistake="not-set") if value["variable"] != "right" else None
+    if value["left"] >= FOUND:
+        return Problem(measured, mistake="left")
+    if value["right"] >= 0.8:
+        return Problem(measured, mistake="near")
+    return Problem(measured, mistake="chance" if value["right"] >= 0.45 else "below-chance")
 
 
-def _turned(angle, variable="left"):
-    """IIA of the direction at an angle in degrees."""
-    site, plane, labels = _by_hand()
-    radians = math.radians(angle)
-    direction = plane @ torch.tensor([[math.cos(radians)], [math.sin(radians)]])
-    return site.hits([direction], labels[variable]).mean().item()
+def _turned(variable="right", angle=100, left=0.5, right=1.0):
+    return {"variable": variable, "angle": angle, "left": left, "right": right, "touched": True}
 
 
-def _judge_angle(angle):
-    found = _turned(angle)
-    if found == 1:
-        return None
-    if _turned(angle, "right") == 1:
-        return Problem(mistake="right")
-    if found < 0.6:
-        return Problem(mistake="nothing")
-    return Problem(f"The IIA is {found:.0%}.", mistake="almost")
-
-
-HAND = AnswerExercise(
+BY_HAND = AnswerExercise(
     id="5.4",
-    title="Rotate by hand",
+    title="Find the right variable by hand",
     stars=1,
     minutes=5,
-    judge=_judge_angle,
-    blank=lambda angle: angle == 0,
+    judge=_hand_judge,
+    blank=lambda value: isinstance(value, dict) and not value.get("touched", True),
+    setup_source="from vizcourse.widgets.das import hidden_directions\nlab = hidden_directions()",
+    solution_source='lab.set(variable="right", angle=60)\nanswer("5.4", lab)',
     hints=(
-        "Turn in steps of ten degrees first. The curve under the picture remembers where you have been.",
-        "There are two places with an IIA of 100 %, a quarter turn apart: at one the swapped direction is L, at the "
-        "other R. The exercise asks for L.",
+        "Choose *right* first. Then turn in steps of ten degrees and watch the IIA, not the picture.",
+        "Find the direction of *left* too: the two were planted at a right angle to each other.",
     ),
     mistakes=(
         Mistake(
-            "right",
-            "At this angle the direction is R, the variable of the *right* pair: its own IIA is 100 %, but that of "
-            "L is not.",
-            lambda angle: _turned(angle) < 1 and _turned(angle, "right") == 1,
-            example=150,
+            "left",
+            "This direction carries the *left* variable. Swapping it does nothing for *right* but chance.",
+            lambda value: value["left"] >= FOUND,
+            example=_turned(left=1.0, right=0.51),
         ),
         Mistake(
-            "nothing",
-            "Here the direction does no better than a coin. Go on turning, and watch the IIA of L.",
-            lambda angle: _turned(angle) < 0.6 and _turned(angle, "right") < 1,
-            example=105,
+            "not-set",
+            "That is the direction, but the lab is still set to *left*: choose *right*, and read its IIA there.",
+            lambda value: value["variable"] != "right" and value["right"] >= FOUND,
+            example=_turned(variable="left"),
         ),
         Mistake(
-            "almost",
-            "On the way, but not every pair answers its label yet: a mixture of L and something else is swapped. "
-            "Turn a little further.",
-            lambda angle: 0.6 <= _turned(angle) < 1 and _turned(angle, "right") < 1,
-            example=40,
-        ),
-    ),
-    setup_source="from vizcourse.widgets.das import RotateByHand\nturner = RotateByHand()",
-    solution_source='turner.set(angle=60)\nanswer("5.4", turner)',
-    insight="A whole range of angles gives 100 %: answers jump at a threshold, so IIA does not fix the direction exactly.",
-    used_next="In section 4 gradient descent turns, in as many dimensions as you like.",
-)
-
-# --- 5.5 a step that stays orthonormal -------------------------------------------------------------------------------
-
-
-def orthonormal_step(rotation, gradient, learning_rate):
-    """One step downhill, then Gram–Schmidt on the columns in their order: (d, m), (d, m), number -> (d, m)."""
-    columns = []
-    for column in (rotation - learning_rate * gradient).T:
-        for earlier in columns:
-            column = column - (column @ earlier) * earlier
-        columns.append(column / column.norm())
-    return torch.stack(columns, dim=1)
-
-
-def _moved(rotation, gradient, learning_rate):
-    return rotation - learning_rate * gradient
-
-
-def _normalised(rotation, gradient, learning_rate, dim=0):
-    return torch.nn.functional.normalize(_moved(rotation, gradient, learning_rate), dim=dim)
-
-
-def _polar(rotation, gradient, learning_rate):
-    left, _, right = torch.linalg.svd(_moved(rotation, gradient, learning_rate), full_matrices=False)
-    return left @ right
-
-
-def _backwards(rotation, gradient, learning_rate):
-    return orthonormal_step(rotation.flip(1), gradient.flip(1), learning_rate).flip(1)
-
-
-def _step_cases(seed):
-    generator = torch.Generator().manual_seed(seed)
-    cases = [(torch.tensor([[1.0], [0.0]]), torch.tensor([[0.0], [1.0]]), 0.75)]
-    for d, m, rate in ((4, 2, 0.5), (7, 3, 0.2)):
-        rotation = torch.linalg.qr(torch.randn(d, m, generator=generator)).Q
-        cases.append((rotation, torch.randn(d, m, generator=generator), rate))
-    return cases
-
-
-STEP = CodeExercise(
-    id="5.5",
-    title="A step that stays orthonormal",
-    stars=3,
-    minutes=10,
-    reference=orthonormal_step,
-    cases=_step_cases,
-    hints=(
-        "Downhill first: `moved = rotation - learning_rate * gradient`. Then go through its columns from the first "
-        "to the last.",
-        "From each column subtract its part along every earlier *finished* column q, `(column @ q) * q`; then "
-        "divide by its length.",
-        "Or `q, r = torch.linalg.qr(moved)`: each column of q may point the wrong way, namely where `r.diagonal()` "
-        "is negative.",
-    ),
-    mistakes=(
-        Mistake(
-            "not-orthonormal",
-            "The step is right, but what it gives is no longer orthonormal. Now comes Gram–Schmidt.",
-            _moved,
-        ),
-        Mistake(
-            "lengths-only",
-            "The columns have length 1, but they are not orthogonal to each other: first take out of each what lies "
-            "along the earlier ones.",
-            _normalised,
-        ),
-        Mistake(
-            "uphill",
-            "This step goes uphill. The gradient points to where the loss grows: subtract it.",
-            lambda rotation, gradient, learning_rate: orthonormal_step(rotation, -gradient, learning_rate),
-        ),
-        Mistake(
-            "signs",
-            "Orthonormal, but some columns have turned round: `torch.linalg.qr` leaves the signs open. Multiply "
-            "each column by the sign of "
-            "its entry on the diagonal of r.",
-            lambda rotation, gradient, learning_rate: torch.linalg.qr(_moved(rotation, gradient, learning_rate)).Q,
-        ),
-        Mistake(
-            "rate-forgotten",
-            "The learning rate has no effect: scale the gradient with it before the step.",
-            lambda rotation, gradient, learning_rate: orthonormal_step(rotation, gradient, 1.0),
-        ),
-        Mistake(
-            "no-step",
-            "Nothing has moved: this is the rotation that came in.",
-            lambda rotation, gradient, learning_rate: rotation.clone(),
-        ),
-        Mistake(
-            "symmetric",
-            "This is the nearest orthonormal matrix (by singular values). It spans the right subspace, but "
-            "Gram–Schmidt goes column by column, and "
-            "the first keeps its direction.",
-            _polar,
-        ),
-    ),
-    unlisted=(
-        _backwards,
-        lambda rotation, gradient, learning_rate: _normalised(rotation, gradient, learning_rate, dim=1),
-        lambda rotation, gradient, learning_rate: orthonormal_step(gradient, rotation, learning_rate),
-    ),
-    insight="Each step leaves the set of orthonormal frames, and Gram–Schmidt brings it back: projected gradient descent.",
-    used_next="In the next cell: forty such steps are a whole alignment search.",
-)
-
-# --- 5.6 a random subspace -------------------------------------------------------------------------------------------
-
-
-def random_control(evaluate, d, dim, draws=20):
-    """Mean IIA of random subspaces: `evaluate` takes a rotation (d, dim) and returns its IIA."""
-    total = 0.0
-    for _ in range(draws):
-        rotation = torch.linalg.qr(torch.randn(d, dim)).Q
-        total += evaluate(rotation)
-    return total / draws
-
-
-def _scored(make):
-    """A wrong control that draws with `make(d, dim)`."""
-
-    def control(evaluate, d, dim, draws=20):
-        return sum(evaluate(make(d, dim)) for _ in range(draws)) / draws
-
-    return control
-
-
-def _axes(d, dim):
-    return torch.eye(d)[:, torch.randperm(d)[:dim]]
-
-
-def _one_frame(evaluate, d, dim, draws=20):
-    rotation = torch.linalg.qr(torch.randn(d, dim)).Q
-    return sum(evaluate(rotation) for _ in range(draws)) / draws
-
-
-def _best(evaluate, d, dim, draws=20):
-    return max(evaluate(torch.linalg.qr(torch.randn(d, dim)).Q) for _ in range(draws))
-
-
-def _total(evaluate, d, dim, draws=20):
-    return draws * random_control(evaluate, d, dim, draws)
-
-
-def _lower_quarter(evaluate, d, dim, draws=20):
-    values = sorted(evaluate(torch.linalg.qr(torch.randn(d, dim)).Q) for _ in range(draws))
-    return values[draws // 4]
-
-
-def _single_draw(evaluate, d, dim, draws=20):
-    return random_control(evaluate, d, dim, 1)
-
-
-def _judge_control(control):
-    frames, values = [], []
-
-    def evaluate(rotation):
-        frames.append(rotation)
-        values.append((0.37 * len(values)) % 1)
-        return values[-1]
-
-    result = float(control(evaluate, 3, 1, 200))
-    if len(frames) != 200:
-        return Problem(f"200 draws were asked for, `evaluate` was called {len(frames)} times.", mistake="draws")
-    for frame in frames:
-        if not isinstance(frame, torch.Tensor) or tuple(frame.shape) != (3, 1):
-            shape = tuple(getattr(frame, "shape", ()))
-            return Problem(f"For d = 3 and dim = 1 a rotation is (3, 1), not {shape}.", mistake="shape")
-    if any(abs(float(frame.norm()) - 1) > 1e-4 for frame in frames):
-        return Problem(mistake="not-orthonormal")
-    if torch.stack(frames).std(dim=0).amax() < 1e-4:
-        return Problem(mistake="one-frame")
-    if all(int((frame.abs() > 1e-4).sum()) == 1 for frame in frames):
-        return Problem(mistake="axes")
-    projector = torch.stack([frame @ frame.T for frame in frames]).mean(0)
-    if (projector - torch.eye(3) / 3).abs().max() > 0.15:
-        return Problem(mistake="not-uniform")
-    mean = sum(values) / len(values)
-    if abs(result - max(values)) < 1e-6:
-        return Problem(mistake="maximum")
-    if abs(result - mean) > 1e-4:
-        return f"The mean of the IIAs was {mean:.3f}; your function gave {result:.3f}."
-    frames.clear()
-    control(evaluate, 5, 3, 4)
-    if len(frames) != 4 or any(tuple(frame.shape) != (5, 3) for frame in frames):
-        return Problem("For d = 5 and dim = 3 a rotation is (5, 3).", mistake="shape")
-    if any((frame.T @ frame - torch.eye(3)).abs().max() > 1e-4 for frame in frames):
-        return Problem(mistake="not-orthonormal")
-    return None
-
-
-CONTROL = CodeExercise(
-    id="5.6",
-    title="A random subspace",
-    stars=2,
-    minutes=8,
-    reference=random_control,
-    cases=(),
-    judge=_judge_control,
-    hints=(
-        "A loop over the draws: make a rotation, evaluate it, collect the values; at the end the mean.",
-        "A Gaussian matrix `torch.randn(d, dim)` prefers no direction; orthonormalise its columns with "
-        "`torch.linalg.qr(…).Q`.",
-    ),
-    mistakes=(
-        Mistake(
-            "not-orthonormal",
-            "These columns are not orthonormal, so R Rᵀ is no projection and may amplify: not the same "
-            "intervention. Orthonormalise them.",
-            _scored(lambda d, dim: torch.randn(d, dim)),
-        ),
-        Mistake(
-            "axes",
-            "You drew random *units*. A subspace may lie anywhere, and units are what we doubt here: draw directions.",
-            _scored(_axes),
-        ),
-        Mistake("one-frame", "The same subspace in every draw: make a new one inside the loop.", _one_frame),
-        Mistake(
-            "not-uniform",
-            "Not all subspaces are equally likely: numbers that are all positive (`torch.rand`) prefer the "
-            "diagonal. Use a Gaussian, `torch.randn`.",
-            _scored(lambda d, dim: torch.linalg.qr(torch.rand(d, dim)).Q),
-        ),
-        Mistake(
-            "maximum",
-            "This is the best of all draws. What a control says is what chance gives on *average*.",
-            _best,
-        ),
-        Mistake(
-            "shape",
-            "A rotation has d rows and dim columns.",
-            _scored(lambda d, dim: torch.linalg.qr(torch.randn(d, dim)).Q.T),
-        ),
-        Mistake("draws", "Each draw must be evaluated once.", _single_draw),
-    ),
-    unlisted=(_total, _lower_quarter),
-    insight="Random subspaces have the same size and make the same kind of step; what they reach is what size alone buys.",
-    used_next="In the next cell, on resnet18-shapes.",
-)
-
-# --- 5.7 the verdict -------------------------------------------------------------------------------------------------
-
-_TRUTH = {
-    "resnet18-shapes": "background",
-    "shapes-cue-all": "background",
-    "shapes-cue-background": "background",
-    "shapes-cue-colour": "colours",
-    "shapes-cue-type": "types",
-}
-
-VERDICT = AnswerExercise(
-    id="5.7",
-    title="Which cue will win?",
-    stars=1,
-    minutes=4,
-    reference=_TRUTH,
-    hints=(
-        "Figure 1 has the verdict for four of the networks, the table of section 5 for `resnet18-shapes`.",
-        "Per network, the variable with the highest held-out IIA. `shapes-cue-all` was *offered* three cues; what "
-        "did it take?",
-    ),
-    mistakes=(
-        Mistake(
-            "article",
-            "For `resnet18-shapes` you trust the article's 76 % for the colours. Ours was measured: look at the "
-            "last two columns of the table.",
-            {**_TRUTH, "resnet18-shapes": "colours"},
-        ),
-        Mistake(
-            "types-for-all",
-            "In `shapes-cue-all` the types name the class, but a network need not use what a definition uses: see "
-            "its row in Figure 1.",
-            {**_TRUTH, "shapes-cue-all": "types"},
-        ),
-        Mistake(
-            "all-background",
-            "The background wins where it was there to be used. Two of the networks were trained on pictures whose "
-            "background says nothing.",
-            dict.fromkeys(_TRUTH, "background"),
-        ),
-        Mistake(
-            "colours-for-all",
-            "In `shapes-cue-all` the colours have an IIA of 0: see its row in Figure 1.",
-            {**_TRUTH, "shapes-cue-all": "colours"},
-        ),
-    ),
-    unlisted=({**_TRUTH, "shapes-cue-colour": "types"}, {"resnet18-shapes": "background"}, "background"),
-    insight="A prediction that can fail: the next cell asks the networks themselves.",
-    used_next="Right below, in Figure 5.",
-)
-
-# --- 5.8 too good to be true -----------------------------------------------------------------------------------------
-
-ILLUSION = ChoiceExercise(
-    id="5.8",
-    title="The alignment that works everywhere",
-    stars=2,
-    minutes=5,
-    question="A colleague aligned 'the background' in a network with random weights: held-out IIA 100 %, random "
-    "subspaces 33 %, full swap 33 %. "
-    "What is the best conclusion?",
-    options={
-        "a": "Even an untrained network computes the class from the background, so DAS has found it.",
-        "b": "The held-out pairs must have leaked into training: with clean pairs the IIA would be 33 %.",
-        "c": "The subspace reads the background where nothing uses it, and writes it where the classifier looks: the "
-        "intervention makes a path that the "
-        "network does not have.",
-        "d": "It is chance: with three classes an IIA of 100 % happens now and then.",
-        "e": "The subspace is too large: with fewer dimensions the effect would vanish.",
-    },
-    correct="c",
-    mistakes=(
-        Mistake(
-            "trust",
-            "The network gives all pictures the same answer, also those with another background. What does not "
-            "change the answer as a whole is not "
-            "what it computes its answer from.",
-            "a",
-        ),
-        Mistake(
-            "leak",
-            "The held-out pairs are new pictures. What was learned does generalise: it is a real regularity of the "
-            "activations, but not one that the network uses.",
-            "b",
+            "near",
+            "Near. Swapping this direction still leaves some of the variable behind, or takes a little of the other along: "
+            "turn on in small steps, until every pair is a hit.",
+            lambda value: 0.8 <= value["right"] < FOUND,
+            example=_turned(right=0.9),
         ),
         Mistake(
             "chance",
-            "Chance is what the random subspaces and the full swap show, 33 %. All of 36 held-out pairs right by "
-            "luck would be rarer than 1 in 10 to the 17.",
-            "d",
+            "An IIA of about a half is what a coin gets: there are two answers. The direction between the two variables swaps "
+            "a bit of both, or nothing that the answer depends on. Turn on.",
+            lambda value: 0.45 <= value["right"] < 0.8,
+            example=_turned(right=0.49),
         ),
         Mistake(
-            "size",
-            "Figure 6 will show it: two dimensions are enough for the illusion in this network, and it is *all* of "
-            "them together, the full swap, that ends it.",
+            "below-chance",
+            "Below a half: here the swap moves the answer, but more often for the other variable than for this one. Turn on.",
+            lambda value: value["right"] < 0.45,
+            example=_turned(right=0.41),
+        ),
+    ),
+    unlisted=("60", 60, {"angle": 60}, _turned(right=0.97)),
+    insight="A variable can sit in one direction, exactly, and in no unit. A range of angles does, because an answer is yes or no.",
+    used_next="In eight dimensions or 512 no hand can turn: gradient descent does.",
+)
+
+# --- 5.5 orthonormality ----------------------------------------------------------------------------------------------
+
+
+def train_rotation(loss, start, steps=200, learning_rate=0.05):
+    """Minimise ``loss`` over matrices with orthonormal columns, from ``start``: (d, m) -> (d, m)."""
+    weight = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([weight], lr=learning_rate)
+    for _ in range(steps):
+        rotation = torch.linalg.qr(weight).Q
+        optimizer.zero_grad()
+        loss(rotation).backward()
+        optimizer.step()
+    return torch.linalg.qr(weight).Q.detach()
+
+
+class _Captured:
+    """Minus the share of a scatter that a subspace captures: lowest, -1, for its largest axes. Remembers what it was given."""
+
+    def __init__(self, size, dim, seed):
+        generator = torch.Generator().manual_seed(seed)
+        axes, spread = _frame(size, size, generator), torch.linspace(1, 0.05, size) ** 2
+        self.scatter = axes @ torch.diag(spread) @ axes.T / spread[:dim].sum()
+        self.given = []
+
+    def __call__(self, rotation):
+        self.given.append(rotation.detach().clone())
+        return -((self.scatter @ rotation) * rotation).sum()
+
+    def __repr__(self):
+        return "a loss whose minimum is known"
+
+
+def _off(matrix):
+    """How far columns are from orthonormal."""
+    return float((matrix.T @ matrix - torch.eye(matrix.shape[1])).abs().max())
+
+
+def _unit(matrix, dim):
+    return bool(((matrix.norm(dim=dim) - 1).abs() < 1e-3).all())
+
+
+def _rotation_judge(learner):
+    for size, dim, seed in ((6, 2, 0), (5, 3, 1)):
+        loss = _Captured(size, dim, seed)
+        # Not orthonormal itself, and far from the best.
+        start = torch.randn(size, dim, generator=torch.Generator().manual_seed(seed + 5)) * 1.5
+        kept = start.clone()
+        problem = _rotation_problem(learner(loss, start, steps=200, learning_rate=0.05), loss, size, dim)
+        if problem is None and not torch.equal(start.detach(), kept):
+            problem = Problem(mistake="start-spoilt")
+        if problem is not None:
+            return problem
+    return None
+
+
+def _rotation_problem(found, loss, size, dim):
+    given = loss.given
+    if not given:
+        return "Your function never calls `loss`."
+    if not isinstance(found, torch.Tensor):
+        return "Return the matrix, a tensor (d, m)."
+    if any(each.shape != (size, dim) for each in given):
+        shape = tuple(next(each.shape for each in given if each.shape != (size, dim)))
+        if shape in ((dim, dim), (dim, size)):
+            return Problem(f"Your matrix is {shape}, for d = {size} and m = {dim}.", mistake="rows")
+        return f"`loss` was called with a matrix {shape}; it takes (d, m), here {(size, dim)}."
+    if found.shape != (size, dim):
+        return f"You return {tuple(found.shape)}; asked for is (d, m), here {(size, dim)}."
+    worst = max(given, key=_off)
+    if _off(worst) > 1e-3:
+        detail = f"At worst, an entry of RᵀR was {_off(worst):.2g} from where it should be."
+        if _unit(worst, 0):
+            return Problem(detail, mistake="lengths-only")
+        if _unit(worst, 1):
+            return Problem(detail, mistake="rows")
+        if _off(given[0]) < 1e-3:
+            return Problem(detail, mistake="before-only")
+        if _off(found) < 1e-3:
+            return Problem(detail, mistake="after-only")
+        return Problem(detail, mistake="free")
+    if _off(found) > 1e-3:
+        return Problem(mistake="raw-returned")
+    if found.requires_grad:
+        return Problem(mistake="attached")
+    if len(given) < 150:
+        return f"With `steps=200`, `loss` was called {len(given)} times: take a step for each."
+    late = given[len(given) // 2 :]
+    if all(torch.equal(each, late[0]) for each in late):
+        return Problem(mistake="stuck")
+    first, last = float(loss(given[0])), float(loss(found))
+    if last > first + 1e-3:
+        return Problem(f"It went from {first:.2f} to {last:.2f}.", mistake="uphill")
+    if last > -0.985:
+        return (
+            f"The columns are orthonormal, but the loss only came down to {last:.3f}; the lowest there is, is −1. Is the "
+            "gradient cleared before each step, and does it pass through the orthonormalisation?"
+        )
+    return None
+
+
+def _trained(orthonormal, *, before=lambda weight: weight, after=lambda weight: weight, sign=1):
+    """A wrong solution of 5.5: a loop with these maps before, in and after it."""
+
+    def wrong(loss, start, steps=200, learning_rate=0.05):
+        weight = before(start.clone()).detach().requires_grad_()
+        optimizer = torch.optim.Adam([weight], lr=learning_rate)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (sign * loss(orthonormal(weight))).backward()
+            optimizer.step()
+        return after(weight)
+
+    return wrong
+
+
+def _qr(weight):
+    return torch.linalg.qr(weight).Q
+
+
+def _qr_end(weight):
+    return _qr(weight).detach()
+
+
+def _as_is(weight):
+    return weight
+
+
+def _detached(weight):
+    return weight.detach()
+
+
+def _other_matrix(loss, start, steps=200, learning_rate=0.05):
+    weight = _qr(start).requires_grad_()
+    optimizer = torch.optim.Adam([weight], lr=learning_rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(weight).backward()
+        optimizer.step()
+        weight = _qr(weight.detach()).requires_grad_()
+    return weight.detach()
+
+
+def _start_trained(loss, start, steps=200, learning_rate=0.05):
+    weight = start.requires_grad_()
+    optimizer = torch.optim.Adam([weight], lr=learning_rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(_qr(weight)).backward()
+        optimizer.step()
+    return _qr_end(weight)
+
+
+def _penalised(loss, start, steps=200, learning_rate=0.05):
+    weight = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([weight], lr=learning_rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (loss(weight) + (weight.T @ weight - torch.eye(weight.shape[1])).square().sum()).backward()
+        optimizer.step()
+    return weight.detach()
+
+
+def _one_step(loss, start, steps=200, learning_rate=0.05):
+    return train_rotation(loss, start, 1, learning_rate)
+
+
+def _rows_by_qr(weight):
+    return torch.linalg.qr(weight.T).Q.T
+
+
+def _unit_rows(weight):
+    return nn.functional.normalize(weight, dim=1)
+
+
+ROTATION = CodeExercise(
+    id="5.5",
+    title="Stay orthonormal",
+    stars=3,
+    minutes=12,
+    reference=train_rotation,
+    judge=_rotation_judge,
+    hints=(
+        "Keep two things apart: a matrix `weight` that Adam may move as it likes, and the orthonormal matrix made of it, which "
+        "the loss sees. The gradient passes from the loss through the second to the first.",
+        "`weight = start.clone().requires_grad_()`; in each step `rotation = torch.linalg.qr(weight).Q`, "
+        "`optimizer.zero_grad()`, `loss(rotation).backward()`, `optimizer.step()`.",
+        "At the end make an orthonormal matrix of `weight` once more, and `.detach()` it.",
+    ),
+    mistakes=(
+        Mistake(
+            "free",
+            "Nothing keeps the columns orthonormal. Then RRᵀ is no projection: the search can also make the swap *louder*, and "
+            "finds more than there is.",
+            _trained(_as_is, after=_detached),
+        ),
+        Mistake(
+            "before-only",
+            "You orthonormalise once, at the start. The first step already breaks it: do it in every step.",
+            _trained(_as_is, before=_qr, after=_detached),
+        ),
+        Mistake(
+            "after-only",
+            "You orthonormalise at the end. The matrix that was trained was another one, and the one you return was never "
+            "tested: do it in every step, before the loss.",
+            _trained(_as_is, after=_qr_end),
+        ),
+        Mistake(
+            "lengths-only",
+            "Your columns have length 1, but they are not perpendicular, so what they share is swapped twice. QR does both.",
+            _trained(
+                lambda weight: nn.functional.normalize(weight, dim=0),
+                after=lambda weight: nn.functional.normalize(weight, dim=0).detach(),
+            ),
+        ),
+        Mistake(
+            "rows",
+            "That is the wrong axis: it is the *columns* that must be orthonormal, m of them with d numbers each. "
+            "`torch.linalg.qr(weight).Q` does that as it stands, without a transpose.",
+            _trained(_unit_rows, after=lambda weight: _unit_rows(weight).detach()),
+        ),
+        Mistake(
+            "raw-returned",
+            "The loss saw orthonormal matrices, but you return the raw weight. Make it orthonormal once more at the end.",
+            _trained(_qr, after=_detached),
+        ),
+        Mistake(
+            "attached",
+            "What you return still hangs on the training's graph: `.detach()` it.",
+            _trained(_qr, after=_qr),
+        ),
+        Mistake(
+            "uphill",
+            "The loss rises: you go uphill. Adam *minimises* what you call `backward()` on.",
+            _trained(_qr, after=_qr_end, sign=-1),
+        ),
+        Mistake(
+            "stuck",
+            "After a while the matrix no longer moves. If you write `weight = …` inside the loop, that is a new tensor, and "
+            "Adam still holds the old one. Change it in place (`weight.copy_` without gradients), or leave the weight alone "
+            "and make the orthonormal matrix of it.",
+            _other_matrix,
+        ),
+        Mistake(
+            "start-spoilt",
+            "The result is right, but `start` itself was trained: work on a copy, `start.clone()`.",
+            _start_trained,
+        ),
+    ),
+    unlisted=(
+        _penalised,
+        _one_step,
+        _trained(_rows_by_qr, after=lambda weight: _rows_by_qr(weight).detach()),
+        lambda loss, start, steps=200, learning_rate=0.05: _qr(start),
+        lambda loss, start, steps=200, learning_rate=0.05: [float(loss(_qr(start))) for _ in range(steps)],
+    ),
+    insight="The optimizer roams freely; the loss only ever sees rotations. PyTorch's parametrizations.orthogonal is this idea.",
+    used_next="With the IIA's cross-entropy as the loss, this loop *is* distributed alignment search.",
+)
+
+# --- 5.6 random subspaces --------------------------------------------------------------------------------------------
+
+
+def random_subspace_iia(iia_of, size, dim, draws=10):
+    """Mean IIA of ``draws`` random subspaces: matrices (size, dim) with orthonormal columns."""
+    values = []
+    for _ in range(draws):
+        rotation = torch.linalg.qr(torch.randn(size, dim)).Q
+        values.append(float(iia_of(rotation)))
+    return sum(values) / draws
+
+
+class _Asked:
+    """An `iia_of` that remembers what it was asked about, and gives each subspace a number of its own."""
+
+    def __init__(self):
+        self.given, self.values = [], []
+
+    def __call__(self, rotation):
+        rotation = torch.as_tensor(rotation).detach().clone()
+        self.given.append(rotation)
+        self.values.append(float(rotation.flatten()[0].square().clamp(max=1)) + 0.01)
+        return torch.tensor(self.values[-1])
+
+    def __repr__(self):
+        return "a function that gives the IIA of a subspace"
+
+
+def _random_judge(learner):
+    for size, dim, draws in ((6, 2, 7), (8, 3, 60)):
+        asked = _Asked()
+        problem = _random_problem(learner(asked, size, dim, draws), asked, size, dim, draws)
+        if problem is not None:
+            return problem
+    return None
+
+
+def _random_problem(found, asked, size, dim, draws):
+    given = asked.given
+    if not given:
+        return "Your function never calls `iia_of`."
+    for each in given:
+        if each.shape == (dim, size):
+            return Problem(mistake="transposed")
+        if each.shape == (size, size):
+            return Problem(mistake="whole")
+        if each.shape != (size, dim):
+            return f"`iia_of` was called with {tuple(each.shape)}; it takes (size, dim), here {(size, dim)}."
+    worst = max(given, key=_off)
+    if _off(worst) > 1e-3:
+        return Problem(mistake="lengths-only" if _unit(worst, 0) else "not-orthonormal")
+    if all(((each.abs() < 1e-6) | ((each.abs() - 1).abs() < 1e-6)).all() for each in given):
+        return Problem(mistake="units")
+    if len(given) > 1 and all(torch.allclose(each, given[0]) for each in given):
+        return Problem(mistake="same")
+    if len(given) != draws:
+        return Problem(f"With draws={draws}, `iia_of` was called {len(given)} times.", mistake="draws")
+    # How much of one diagonal lies in the subspaces: dim / size on average, if no direction is preferred.
+    diagonal = torch.full((size,), size**-0.5)
+    if draws >= 50 and sum(float((diagonal @ each).square().sum()) for each in given) / draws > 0.65:
+        return Problem(mistake="corner")
+    try:
+        number = float(found)
+    except (TypeError, ValueError, RuntimeError):
+        return Problem(mistake="list")
+    mean, best, total = sum(asked.values) / draws, max(asked.values), sum(asked.values)
+    if abs(number - mean) < 1e-4:
+        return None
+    if abs(number - best) < 1e-4:
+        return Problem(mistake="best")
+    if abs(number - total) < 1e-4:
+        return Problem(mistake="sum")
+    return f"The {draws} subspaces gave {mean:.3f} on average; you return {number:.3f}."
+
+
+def _drawn(draw, combine=lambda values: sum(values) / len(values)):
+    """A wrong solution of 5.6: with these matrices, or with another summary."""
+
+    def wrong(iia_of, size, dim, draws=10):
+        return combine([float(iia_of(draw(size, dim))) for _ in range(draws)])
+
+    return wrong
+
+
+def _random(size, dim):
+    return torch.linalg.qr(torch.randn(size, dim)).Q
+
+
+def _one_for_all(iia_of, size, dim, draws=10):
+    rotation = _random(size, dim)
+    return sum(float(iia_of(rotation)) for _ in range(draws)) / draws
+
+
+RANDOM = CodeExercise(
+    id="5.6",
+    title="The random-subspace control",
+    stars=2,
+    minutes=8,
+    reference=random_subspace_iia,
+    judge=_random_judge,
+    hints=(
+        "`torch.randn(size, dim)` prefers no direction; `torch.linalg.qr(…).Q` makes its columns orthonormal without "
+        "changing the subspace that they span.",
+        "Draw anew in each round, collect the numbers that `iia_of` gives, and return their mean.",
+    ),
+    mistakes=(
+        Mistake(
+            "not-orthonormal",
+            "Your matrices are not orthonormal, so RRᵀ is no projection: a swap with them can amplify, and the control is no "
+            "longer about subspaces. Orthonormalise each, with `torch.linalg.qr(…).Q`.",
+            _drawn(torch.randn),
+        ),
+        Mistake(
+            "lengths-only",
+            "Your columns have length 1 but are not perpendicular. `torch.linalg.qr(…).Q` makes them both.",
+            _drawn(lambda size, dim: nn.functional.normalize(torch.randn(size, dim), dim=0)),
+        ),
+        Mistake(
+            "units",
+            "You draw random *units*. A subspace may lie across all units; the control asks for any of them.",
+            _drawn(lambda size, dim: torch.eye(size)[:, torch.randperm(size)[:dim]]),
+        ),
+        Mistake(
+            "corner",
+            "`torch.rand` gives positive numbers only, so all your subspaces lean towards the same diagonal. With "
+            "`torch.randn` every direction is equally likely.",
+            _drawn(lambda size, dim: torch.linalg.qr(torch.rand(size, dim)).Q),
+        ),
+        Mistake(
+            "same",
+            "It is the same subspace each time: draw anew in every round, and do not set the seed inside the loop.",
+            _one_for_all,
+        ),
+        Mistake(
+            "draws",
+            "The number of subspaces is not `draws`. One random subspace may be a lucky or an unlucky one.",
+            lambda iia_of, size, dim, draws=10: float(iia_of(_random(size, dim))),
+        ),
+        Mistake(
+            "best",
+            "You return the best of the draws. Choosing the best is already a search; the control is the *mean*.",
+            _drawn(_random, max),
+        ),
+        Mistake("sum", "You return the sum; divide by the number of draws.", _drawn(_random, sum)),
+        Mistake("list", "You return all the numbers; return their mean, one number.", _drawn(_random, list)),
+        Mistake(
+            "transposed",
+            "Your matrices are (dim, size). The columns span the subspace: (size, dim).",
+            _drawn(lambda size, dim: _random(size, dim).T),
+        ),
+        Mistake(
+            "whole",
+            "Your matrices are (size, size), and a whole rotation interchanges everything: keep `dim` columns.",
+            _drawn(lambda size, dim: _random(size, size)),
+        ),
+    ),
+    unlisted=(
+        _drawn(_random, min),
+        _drawn(lambda size, dim: torch.linalg.qr(torch.randn(size, dim + 1)).Q),
+        lambda iia_of, size, dim, draws=10: 1 / size,
+    ),
+    insight="Without this number beside it, an IIA says nothing: in a wide subspace, chance does much of the work.",
+    used_next="Beside it stand the other controls of the table.",
+)
+
+# --- 5.7 who follows whom --------------------------------------------------------------------------------------------
+
+#: The cues of the picture in question, and the networks, in order, with the cue that each follows (measured again in
+#: tests/exercises/test_das.py).
+CONFLICT = {"background": "dax", "colour": "wug", "type": "blicket"}
+FOLLOWS = {
+    "resnet18-shapes": "background",
+    "shapes-cue-all": "background",
+    "shapes-cue-background": "background",
+    "shapes-cue-colour": "colour",
+    "shapes-cue-type": "type",
+}
+_RIGHT = tuple(CONFLICT[cue] for cue in FOLLOWS.values())
+
+
+def _said(value):
+    return tuple(str(each).strip().casefold() for each in value)
+
+
+def _follow_judge(value):
+    if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != len(FOLLOWS):
+        return 'Give five names of classes, one a network: `answer("5.7", ("…", "…", "…", "…", "…"))`.'
+    said = _said(value)
+    if said == _RIGHT:
+        return None
+    unknown = next((each for each in said if each not in shapes.CLASSES), None)
+    if unknown in (*CONFLICT, "colours", "types", "shapes"):
+        return Problem(mistake="cues")
+    if unknown is not None:
+        return f"“{unknown}” is not a class: {', '.join(shapes.CLASSES)}."
+    wrong = [name for name, one, right in zip(FOLLOWS, said, _RIGHT, strict=True) if one != right]
+    for mistake in FOLLOW.mistakes:
+        if mistake.name != "cues" and mistake.wrong(value):
+            return Problem(mistake=mistake.name)
+    return f"{len(FOLLOWS) - len(wrong)} of {len(FOLLOWS)} are right. Look again at {wrong[0]}."
+
+
+def _conflict_solution(**changed):
+    return tuple(changed.get(name.replace("-", "_"), right) for name, right in zip(FOLLOWS, _RIGHT, strict=True))
+
+
+FOLLOW = AnswerExercise(
+    id="5.7",
+    title="Who follows whom?",
+    stars=2,
+    minutes=5,
+    reference=_RIGHT,
+    judge=_follow_judge,
+    hints=(
+        "For each network find its row in the table of IIAs: which cue does it follow? Then ask which class that cue speaks "
+        "for in this picture.",
+        "The background says dax, the colours say wug, the types say blicket.",
+    ),
+    mistakes=(
+        Mistake(
+            "cues",
+            "You name cues. Go one step further: which *class* does that cue speak for in this picture?",
+            lambda value: any(each in CONFLICT for each in _said(value)),
+            example=tuple(FOLLOWS.values()),
+        ),
+        Mistake(
+            "same-answer",
+            "All five answer the same, you say. Three of them were trained on pictures in which only one cue told the class, a "
+            "different one each.",
+            lambda value: len(set(_said(value))) == 1,
+            example=("dax",) * 5,
+        ),
+        Mistake(
+            "colour-and-type",
+            "The last two are exchanged: the colours say wug, the types say blicket.",
+            lambda value: _said(value) == (*_RIGHT[:3], _RIGHT[4], _RIGHT[3]),
+            example=(*_RIGHT[:3], _RIGHT[4], _RIGHT[3]),
+        ),
+        Mistake(
+            "all-is-not-all",
+            "“shapes-cue-all” was *offered* all three cues. What it took of them is another matter: read its row. The first "
+            "three networks all follow the background.",
+            lambda value: _said(value)[2:] == _RIGHT[2:] and _said(value)[1] != _RIGHT[1],
+            example=_conflict_solution(shapes_cue_all="blicket"),
+        ),
+        Mistake(
+            "resnet-by-paper",
+            "The article gives colours and types 76 and 68 %, but this is our network: its IIA for both is zero, and for the "
+            "background 100 %.",
+            lambda value: _said(value)[1:] == _RIGHT[1:] and _said(value)[0] != _RIGHT[0],
+            example=_conflict_solution(resnet18_shapes="wug"),
+        ),
+    ),
+    unlisted=(("dax", "dax", "wug", "dax", "blicket"), ("dax", "dax"), "dax", ("dax", "dax", "dax", "wug", "dog")),
+    insight="An alignment makes a prediction about pictures that it never saw, and behaviour can refute it.",
+    used_next="The next cell asks the networks.",
+)
+
+# --- 5.8 what is wrong here? -----------------------------------------------------------------------------------------
+
+ILLUSION = ChoiceExercise(
+    id="5.8",
+    title="What is wrong here?",
+    stars=2,
+    minutes=5,
+    question="A colleague reads: “Held-out IIA far above random subspaces. So this network represents the background, and its "
+    "answer depends on it.” What is wrong with that?",
+    options={
+        "a": "Nothing: a random network may well have a background direction that decides its answers.",
+        "b": "The alignment has learned its pairs by heart; with more pairs the IIA would fall.",
+        "c": "Eight dimensions are so many that any eight would do.",
+        "d": "The part does what the whole cannot: with the *whole* activation of the source the answers are at chance. The swap "
+        "makes a path that the network does not have.",
+        "e": "Chance with three classes is one third, and an IIA must be read after subtracting it; the rest is real.",
+    },
+    correct="d",
+    hints=(
+        "For each option there is a line in the table that could refute it. Which is the only option that survives?",
+        "What does the network answer to the source picture itself? Compare with what it answers after a part was swapped.",
+    ),
+    mistakes=(
+        Mistake(
+            "is-real",
+            "Its answers are the last line of the table: one class for every picture, whatever the background. And the full "
+            "swap, which brings *everything* that the source's background does to the activation, is at chance.",
+            "a",
+        ),
+        Mistake(
+            "by-heart",
+            "The IIA was measured on *held-out* pairs, and it is as high there. What was learned does hold for new pairs; the "
+            "question is what it means.",
+            "b",
+        ),
+        Mistake(
+            "too-wide",
+            "The line “random subspace” says otherwise: other subspaces of eight dimensions are at chance. This one was "
+            "searched for, and two dimensions would do.",
+            "c",
+        ),
+        Mistake(
+            "subtract-chance",
+            "Subtracting chance does not make the rest real: nothing at all should be left, because the network's answer does "
+            "not depend on the background. Look at the full swap.",
             "e",
         ),
     ),
-    hints=(
-        "Compare with the full swap: it puts in *everything* that the source has.",
-        "The two halves of the subspace, alone, do nothing. What does each of them lack?",
-    ),
-    insight="When a part does what the whole cannot, the part was made by the search, not found in the network.",
-    used_next="In section 9: the same happens in a trained network, in an early layer.",
+    insight="Held-out pairs and random subspaces cannot expose a subspace illusion; the ceiling, the full swap, can.",
+    used_next="Row space and null space say how it is done.",
 )
 
-EXERCISES = (LABELS, INTERCHANGE, IIA, HAND, STEP, CONTROL, VERDICT, ILLUSION)
+EXERCISES = (LABELS, INTERCHANGE, IIA, BY_HAND, ROTATION, RANDOM, FOLLOW, ILLUSION)
