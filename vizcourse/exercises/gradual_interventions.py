@@ -431,7 +431,7 @@ STEPS = AnswerExercise(
     unlisted=(0.0088, 0.01),
     insight="With unit spacing the score depends on how finely one looked: two papers can be compared only with the same "
     "number of steps, or with `values`.",
-    used_next="The table of section 8 converts our scores to the paper's 100 steps.",
+    used_next="The comparison with the paper in section 11 is made in its unit.",
 )
 
 # --- 7.5 the p-value ---------------------------------------------------------------------------------------------------
@@ -862,7 +862,7 @@ LOCAL = AnswerExercise(
     ),
     unlisted=(3, {"scene": 2}),
     insight="What a property does on average need not be what it does here. That is what a *local* explanation is for.",
-    used_next="Section 9 makes averages over cats and over dogs.",
+    used_next="Figure 5 makes averages over cats and over dogs.",
 )
 
 # --- 7.9 what shows that a property is ignored? -----------------------------------------------------------------------
