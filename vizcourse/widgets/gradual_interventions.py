@@ -164,7 +164,9 @@ class PropertyDial(Explorer):
 
     def _measure(self, scene: int, factor: str) -> dict[str, Curves]:
         pictures = self._path(scene, factor).pictures
-        places = torch.linspace(0, 1, self.steps)  # one spacing for all properties, so that their scores compare
+        places = torch.linspace(
+            0, 1, self.steps, dtype=torch.float64
+        )  # one spacing for all properties, so that their scores compare
         answers = {}
         for name, network in self.networks.items():
             found = logits(network, pictures)
@@ -202,7 +204,9 @@ class PropertyDial(Explorer):
         for name, curve, (color, line, marker, sign), height in zip(
             self.networks, curves.responses, _LINES, (0.87, 0.64, 0.41, 0.18), strict=False
         ):
-            axes[1].plot(path.values, curve, line, color=color, marker=marker, markevery=[result.step], markersize=8)
+            axes[1].plot(
+                path.values, curve, line, color=color, marker=marker, markevery=[result.step], markersize=8, clip_on=False
+            )
             n = list(self.networks).index(name)
             figure.text(0.775, height, f"{sign} {name}", color=color, fontsize=10, fontweight="bold")
             figure.text(
@@ -394,7 +398,7 @@ class PhotoDial(Explorer):
         followed = int(before.argmax()) if target == OWN_ANSWER else target
         responses = answers[:, followed]
         step = round(position * (self.steps - 1))
-        test = permutation_test(responses, torch.linspace(0, 1, self.steps), permutations=999)
+        test = permutation_test(responses, torch.linspace(0, 1, self.steps, dtype=torch.float64), permutations=999)
         return Edited(
             edit=edit,
             strengths=strengths,
@@ -433,7 +437,15 @@ class PhotoDial(Explorer):
         axes[1].axvline(strength, color=plotting.GREY, linewidth=1)
         itself = EDITS[result.edit][3]
         axes[1].axvline(itself, color=plotting.ORANGE, linewidth=1, linestyle=":")
-        axes[1].plot(result.strengths, result.responses, color=plotting.BLUE, marker="o", markevery=[result.step], markersize=8)
+        axes[1].plot(
+            result.strengths,
+            result.responses,
+            color=plotting.BLUE,
+            marker="o",
+            markevery=[result.step],
+            markersize=8,
+            clip_on=False,
+        )
         axes[1].set_ylim(-0.05, 1.05)
         axes[1].set_xlabel(f"{result.edit} ({unit}; dotted: the photograph itself)", labelpad=1)
         axes[1].set_xlim(float(result.strengths[0]), float(result.strengths[-1]))
