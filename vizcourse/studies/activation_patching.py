@@ -55,7 +55,7 @@ def partners(some: list) -> Tensor:
 
 def unrelated(count: int) -> Tensor:
     """The numbers of pictures that have nothing to do with those from 0 to `count` - 1, one for each."""
-    return torch.arange(count).roll(count // 2 + 1)
+    return torch.arange(count).roll(count // 2 + 1 if count > 2 else 1)
 
 
 @functools.cache
