@@ -196,18 +196,12 @@ def test_slider_and_class_only_draw(photo, monkeypatch):
 def upload(control, content):
     """What the page sends, in the form of the ipywidgets that is installed."""
     if isinstance(control.value, dict):  # ipywidgets 7
-        control.value = {"mine.jpg": {"metadata": {}, "content": content}}
+        value = {"mine.jpg": {"metadata": {}, "content": content}}
     else:
         modified = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-        control.value = (
-            {
-                "name": "mine.jpg",
-                "type": "image/jpeg",
-                "size": len(content),
-                "content": content,
-                "last_modified": modified,
-            },
-        )
+        entry = {"name": "mine.jpg", "type": "image/jpeg", "size": len(content), "content": content}
+        value = ({**entry, "last_modified": modified},)
+    control.set_trait("value", value)  # which only the page may set on ipywidgets 7
 
 
 def test_an_upload_is_asked_for_read_once_and_replaced(monkeypatch):
@@ -320,7 +314,7 @@ def extremes(control):
         return [options[0], options[len(options) // 2], options[-1]]
     if hasattr(control, "min"):
         return [control.min, control.max]
-    return [True, False] if isinstance(control.value, bool) else [control.value]
+    return [True, False] if isinstance(control.value, bool) else []  # nothing to upload
 
 
 def test_every_control_at_its_ends(explorers):
@@ -376,7 +370,7 @@ def test_a_storm_of_a_thousand_changes_leaves_no_error_no_hook_and_no_memory(exp
     chance = random.Random(0)
 
     async def storm(explorer):
-        names = list(explorer.controls)
+        names = [name for name, control in explorer.controls.items() if extremes(control)]
         for step in range(1000):
             control = explorer.controls[chance.choice(names)]
             values = extremes(control)
