@@ -69,16 +69,6 @@ LESSONS: tuple[Lesson, ...] = (
         builds_on=("01",),
     ),
     Lesson(
-        number="07",
-        slug="gradual_interventions",
-        title="Gradual interventions",
-        promise="Ask of one picture whether a property changes the prediction, by how much, and whether it is more than "
-        "chance, and find a bias that no saliency map shows.",
-        minutes=90,
-        stars=2,
-        builds_on=("01", "03"),
-    ),
-    Lesson(
         number="05",
         slug="das",
         title="Distributed alignment search on ResNet-18",
@@ -87,6 +77,16 @@ LESSONS: tuple[Lesson, ...] = (
         minutes=80,
         stars=3,
         builds_on=("01",),
+    ),
+    Lesson(
+        number="07",
+        slug="gradual_interventions",
+        title="Gradual interventions",
+        promise="Ask of one picture whether a property changes the prediction, by how much, and whether it is more than "
+        "chance, and find a bias that no saliency map shows.",
+        minutes=90,
+        stars=2,
+        builds_on=("01", "03"),
     ),
 )
 
