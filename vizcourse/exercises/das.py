@@ -76,7 +76,7 @@ LABELS = CodeExercise(
     mistakes=(
         Mistake(
             "base",
-            "These are the labels of the base itself. Ask what the model *would* answer if one variable had the source's value.",
+            "These are the labels of the base itself. Ask what the model *would* answer with one variable of the source.",
             lambda base, source, variable: _label(base),
         ),
         Mistake(
@@ -311,7 +311,7 @@ IIA = CodeExercise(
     cases=_iia_cases,
     setup_source="from vizcourse.exercises.das import interchange",
     hints=(
-        "`rest(interchange(base, source, rotation))` are the logits after the intervention, (N, C); `.argmax(dim=1)` the answers.",
+        "`rest(interchange(base, source, rotation))` are the logits afterwards, (N, C); `.argmax(dim=1)` the answers.",
         "Compare with `labels`, and take the mean: of numbers, so `.float()` first.",
     ),
     mistakes=(
@@ -335,17 +335,13 @@ IIA = CodeExercise(
             "base-answer",
             "You compare with the network's answer for the base: that is how often the intervention changes *nothing*. Compare "
             "with the counterfactual label.",
-            lambda rest, base, source, rotation, labels: _share(
-                _answers(rest, base, source, rotation) == rest(base).argmax(1)
-            ),
+            lambda rest, base, source, rotation, labels: _share(_answers(rest, base, source, rotation) == rest(base).argmax(1)),
         ),
         Mistake(
             "any-change",
             "You count every answer that changes. A hit is an answer that becomes what the hypothesis says, and sometimes the "
             "hypothesis says that it stays.",
-            lambda rest, base, source, rotation, labels: _share(
-                _answers(rest, base, source, rotation) != rest(base).argmax(1)
-            ),
+            lambda rest, base, source, rotation, labels: _share(_answers(rest, base, source, rotation) != rest(base).argmax(1)),
         ),
         Mistake(
             "source-answer",
@@ -379,11 +375,6 @@ IIA = CodeExercise(
             lambda rest, base, source, rotation, labels: (_answers(rest, base, source, rotation) == labels).float(),
         ),
         Mistake(
-            "mean-of-booleans",
-            "`==` gives True and False, and PyTorch takes no mean of these: make numbers of them first, `.float().mean()`.",
-            lambda rest, base, source, rotation, labels: (_answers(rest, base, source, rotation) == labels).mean(),
-        ),
-        Mistake(
             "wrong-axis",
             "Your argmax runs over the pairs. The classes are the second axis of the logits: `argmax(dim=1)`.",
             lambda rest, base, source, rotation, labels: (
@@ -393,11 +384,10 @@ IIA = CodeExercise(
     ),
     unlisted=(
         lambda rest, base, source, rotation, labels: 1 - iia(rest, base, source, rotation, labels),
-        lambda rest, base, source, rotation, labels: _share(
-            rest(interchange(base, source, rotation)).argmin(1) == labels
+        lambda rest, base, source, rotation, labels: _share(rest(interchange(base, source, rotation)).argmin(1) == labels),
+        lambda rest, base, source, rotation, labels: (
+            iia(rest, base, source, rotation, labels) - _share(rest(base).argmax(1) == labels)
         ),
-        lambda rest, base, source, rotation, labels: iia(rest, base, source, rotation, labels)
-        - _share(rest(base).argmax(1) == labels),
     ),
     insight="IIA is an accuracy whose labels come from the hypothesis and whose answers come from an intervention.",
     used_next="Everything from here on is an IIA, and the question is always: compared with what?",
@@ -422,7 +412,7 @@ def _hand_judge(value):
     return Problem(measured, mistake="chance" if value["right"] >= 0.45 else "below-chance")
 
 
-def _turned(variable="right", angle=100, left=0.5, right=1.0):
+def _turned(variable="right", angle=150, left=0.5, right=1.0):
     return {"variable": variable, "angle": angle, "left": left, "right": right, "touched": True}
 
 
@@ -434,7 +424,7 @@ BY_HAND = AnswerExercise(
     judge=_hand_judge,
     blank=lambda value: isinstance(value, dict) and not value.get("touched", True),
     setup_source="from vizcourse.widgets.das import hidden_directions\nlab = hidden_directions()",
-    solution_source='lab.set(variable="right", angle=60)\nanswer("5.4", lab)',
+    solution_source='lab.set(variable="right", angle=150)\nanswer("5.4", lab)',
     hints=(
         "Choose *right* first. Then turn in steps of ten degrees and watch the IIA, not the picture.",
         "Find the direction of *left* too: the two were planted at a right angle to each other.",
@@ -473,8 +463,8 @@ BY_HAND = AnswerExercise(
             example=_turned(right=0.41),
         ),
     ),
-    unlisted=("60", 60, {"angle": 60}, _turned(right=0.97)),
-    insight="A variable can sit in one direction, exactly, and in no unit. A range of angles does, because an answer is yes or no.",
+    unlisted=("150", 150, {"angle": 150}),
+    insight="A variable can sit in one direction and in no unit. A range of angles does, because an answer is yes or no.",
     used_next="In eight dimensions or 512 no hand can turn: gradient descent does.",
 )
 
@@ -512,7 +502,7 @@ class _Captured:
 
 def _off(matrix):
     """How far columns are from orthonormal."""
-    return float((matrix.T @ matrix - torch.eye(matrix.shape[1])).abs().max())
+    return float((matrix.T @ matrix - torch.eye(matrix.shape[1])).detach().abs().max())
 
 
 def _unit(matrix, dim):
@@ -572,8 +562,9 @@ def _rotation_problem(found, loss, size, dim):
         return Problem(f"It went from {first:.2f} to {last:.2f}.", mistake="uphill")
     if last > -0.985:
         return (
-            f"The columns are orthonormal, but the loss only came down to {last:.3f}; the lowest there is, is −1. Is the "
-            "gradient cleared before each step, and does it pass through the orthonormalisation?"
+            f"The columns are orthonormal, but the loss only came down to {last:.3f}; the lowest there is, is −1. Is "
+            "the gradient cleared before each step, and does it pass through the orthonormalisation? If you overwrite the "
+            "weight with its orthonormal matrix instead, Adam's steps and yours can undo each other: leave the weight as it is."
         )
     return None
 
@@ -628,16 +619,6 @@ def _start_trained(loss, start, steps=200, learning_rate=0.05):
         loss(_qr(weight)).backward()
         optimizer.step()
     return _qr_end(weight)
-
-
-def _penalised(loss, start, steps=200, learning_rate=0.05):
-    weight = start.clone().requires_grad_()
-    optimizer = torch.optim.Adam([weight], lr=learning_rate)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        (loss(weight) + (weight.T @ weight - torch.eye(weight.shape[1])).square().sum()).backward()
-        optimizer.step()
-    return weight.detach()
 
 
 def _one_step(loss, start, steps=200, learning_rate=0.05):
@@ -716,8 +697,7 @@ ROTATION = CodeExercise(
         Mistake(
             "stuck",
             "After a while the matrix no longer moves. If you write `weight = …` inside the loop, that is a new tensor, and "
-            "Adam still holds the old one. Change it in place (`weight.copy_` without gradients), or leave the weight alone "
-            "and make the orthonormal matrix of it.",
+            "Adam still holds the old one. Leave the weight to Adam, and make the orthonormal matrix of it in each step.",
             _other_matrix,
         ),
         Mistake(
@@ -727,13 +707,12 @@ ROTATION = CodeExercise(
         ),
     ),
     unlisted=(
-        _penalised,
         _one_step,
         _trained(_rows_by_qr, after=lambda weight: _rows_by_qr(weight).detach()),
         lambda loss, start, steps=200, learning_rate=0.05: _qr(start),
         lambda loss, start, steps=200, learning_rate=0.05: [float(loss(_qr(start))) for _ in range(steps)],
     ),
-    insight="The optimizer roams freely; the loss only ever sees rotations. PyTorch's parametrizations.orthogonal is this idea.",
+    insight="The optimizer roams freely; the loss only sees rotations. PyTorch's parametrizations.orthogonal does the same.",
     used_next="With the IIA's cross-entropy as the loss, this loop *is* distributed alignment search.",
 )
 
@@ -966,7 +945,7 @@ FOLLOW = AnswerExercise(
             "same-answer",
             "All five answer the same, you say. Three of them were trained on pictures in which only one cue told the class, a "
             "different one each.",
-            lambda value: len(set(_said(value))) == 1,
+            lambda value: len(value) == 5 and len(set(_said(value))) == 1,
             example=("dax",) * 5,
         ),
         Mistake(
@@ -1008,8 +987,8 @@ ILLUSION = ChoiceExercise(
         "a": "Nothing: a random network may well have a background direction that decides its answers.",
         "b": "The alignment has learned its pairs by heart; with more pairs the IIA would fall.",
         "c": "Eight dimensions are so many that any eight would do.",
-        "d": "The part does what the whole cannot: with the *whole* activation of the source the answers are at chance. The swap "
-        "makes a path that the network does not have.",
+        "d": "The part does what the whole cannot: with the *whole* activation of the source the answers are at chance. The "
+        "swap makes a path that the network does not have.",
         "e": "Chance with three classes is one third, and an IIA must be read after subtracting it; the rest is real.",
     },
     correct="d",

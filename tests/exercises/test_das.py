@@ -1,0 +1,99 @@
+"""What lesson 05's exercises state about the shipped networks, measured again."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vizcourse.exercises import das as lesson
+from vizcourse.methods import das
+from vizcourse.models import load
+from vizcourse.worlds import equality, shapes
+
+
+@pytest.mark.parametrize("name", lesson.FOLLOWS)
+def test_the_networks_answer_as_exercise_5_7_says(name):
+    conflict = shapes.cue_conflict(12, seed=5)
+    wanted = {cue: shapes.CLASSES.index(label) for cue, label in lesson.CONFLICT.items()}
+    chosen = [
+        picture
+        for picture, *said in zip(conflict.pictures, conflict.background, conflict.colour, conflict.type, strict=True)
+        if [int(each) for each in said] == [wanted[cue] for cue in ("background", "colour", "type")]
+    ]
+    model = load(name)
+    answers = [model.classes[answer] for answer in model(shapes.render(chosen, model.input_size)).argmax(1).tolist()]
+    right = dict(zip(lesson.FOLLOWS, lesson.FOLLOW.right_value, strict=True))
+    assert chosen and set(answers) == {right[name]}
+
+
+def test_the_learners_functions_are_those_of_the_course():
+    network = equality.EqualityNetwork()
+    base, source = equality.sample(200, seed=4), equality.sample(200, seed=5)
+    values = equality.equal(base), equality.equal(source)
+    for number, variable in enumerate(equality.VARIABLES):
+        labels = lesson.counterfactual_labels(*values, number)
+        assert torch.equal(labels, equality.counterfactual(base, source, variable))
+        site = das.Site(network, "mix", base, source)
+        own, other = site.vectors[:, 0], site.vectors[:, 0] + site.differences[0][:, 0]
+        frame = das.random_frame(8, 3, torch.Generator().manual_seed(number))
+        torch.testing.assert_close(lesson.interchange(own, other, frame), das.interchange(own, other, frame))
+        for each in (frame, network.directions[:, [number]]):
+            assert float(lesson.iia(network.answer, own, other, each, labels)) == pytest.approx(
+                das.score(site.hits([each], labels)).value
+            )
+
+
+def test_the_learners_loop_finds_the_planted_direction():
+    network = equality.EqualityNetwork()
+    base, source = equality.sample(300, seed=2), equality.sample(300, seed=3)
+    site, labels = das.Site(network, "mix", base, source), equality.counterfactual(base, source, "left")
+    start = torch.randn(8, 1, generator=torch.Generator().manual_seed(0))
+    found = lesson.train_rotation(
+        lambda rotation: torch.nn.functional.cross_entropy(site.logits([rotation]), labels), start, steps=150
+    )
+    assert site.hits([found], labels).mean() > 0.99
+    torch.testing.assert_close(found.norm(), torch.tensor(1.0))
+
+
+def test_the_untrained_network_of_exercise_5_8_beats_its_ceiling():
+    model = load("shapes-cue-colour", random=True)
+    sites, labels = [], []
+    for split in ("intervention", "intervention_test"):
+        pairs = shapes.pairs("background", 24, split=split)
+        sites.append(das.Site(model, "avgpool", shapes.render(pairs.base, 96), shapes.render(pairs.source, 96)))
+        labels.append(pairs.counterfactual_labels)
+    found = das.align_at(sites[0], labels[0], dim=8, steps=150, progress=False)
+    held, ceiling = found.score(sites[1], labels[1]), das.full_swap(sites[1], labels[1])
+    assert held.value > 0.9 and das.random_subspace(sites[1], labels[1], 8).value < 0.5
+    assert ceiling.value == pytest.approx(1 / 3) and len(sites[1].answers.unique()) == 1
+
+
+def test_other_ways_to_stay_orthonormal_are_accepted():
+    """The solution is one of several: the polar factor, and PyTorch's own parametrization."""
+
+    def polar(loss, start, steps=200, learning_rate=0.05):
+        def nearest(weight):
+            left, _, right = torch.linalg.svd(weight, full_matrices=False)
+            return left @ right
+
+        weight = start.clone().requires_grad_()
+        optimizer = torch.optim.Adam([weight], lr=learning_rate)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss(nearest(weight)).backward()
+            optimizer.step()
+        return nearest(weight).detach()
+
+    def parametrized(loss, start, steps=200, learning_rate=0.05):
+        layer = torch.nn.Linear(*start.shape, bias=False)
+        layer.weight.data = start.T.clone()
+        torch.nn.utils.parametrizations.orthogonal(layer)
+        optimizer = torch.optim.Adam(layer.parameters(), lr=learning_rate)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss(layer.weight.T).backward()
+            optimizer.step()
+        return layer.weight.T.detach()
+
+    for function in (polar, parametrized):
+        assert lesson.ROTATION.verdict(function).status == "solved"
