@@ -691,7 +691,7 @@ answer("7.6", (small, large))""",
             ("no-probability", "A response curve here holds probabilities, from 0 to 1."),
         )
     ),
-    unlisted=((torch.linspace(0.4, 0.41, 10), torch.rand(10)), "both"),
+    unlisted=((torch.linspace(0.4, 0.41, 10), torch.linspace(0, 1, 10)), "both"),
     insight="p says whether there is an effect and the span how large it is. Report both, or be misread.",
     used_next="In 7.7 all three networks have tiny p-values, and one is innocent.",
 )

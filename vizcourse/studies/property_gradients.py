@@ -153,10 +153,9 @@ def training(pictures: int = 2560, scenes_measured: int = 24, seeds: int = 2, st
              checkpoints=CHECKPOINTS) -> list[dict]:
     """Small networks trained with more and more bias: a cat's fur is dark with probability q, a dog's with 1 − q.
 
-    At every checkpoint: accuracy on pictures without bias, and the scores of fur and animal on the same scenes.
+    At every checkpoint: accuracy on pictures without bias and on pictures of the network's own kind, and the scores of
+    fur and animal on the same scenes.
     """
-    held_out = scenes.sample(200, SEED + 2, bias=bias(0.5), **PETS)
-    tested = scenes.render(held_out, SIDE), torch.tensor([int(scene.object == "dog") for scene in held_out])
     measured = scenes.sample(scenes_measured, SEED + 3, **PETS)
     paths = {
         factor: torch.stack([gradual.turn(scene, factor, *ends, steps=10, size=SIDE).pictures for scene in measured])
@@ -166,16 +165,23 @@ def training(pictures: int = 2560, scenes_measured: int = 24, seeds: int = 2, st
     for strength in strengths:
         cached = scenes.CachedScenes(pictures, SEED + 4, size=SIDE, bias=bias(strength), **PETS)
         labels = (cached.targets == scenes.CLASSES.index("dog")).long()
+        tested = {"without bias": held_out(0.5), "of its own kind": held_out(strength)}
         for seed in range(seeds):
             rows += train_one(cached.pictures, labels, tested, paths, strength, seed, checkpoints)
     return rows
+
+
+def held_out(strength: float, count: int = 120) -> tuple[Tensor, Tensor]:
+    """Pictures that no network has learned from, and 1 for a dog."""
+    drawn = scenes.sample(count, SEED + 2, bias=bias(strength), **PETS)
+    return scenes.render(drawn, SIDE), torch.tensor([int(scene.object == "dog") for scene in drawn])
 
 
 def bias(strength: float) -> dict:
     return {"colour": [(scenes.DARK_FUR, "cat", strength), (scenes.DARK_FUR, "dog", 1 - strength)]}
 
 
-def train_one(images: Tensor, labels: Tensor, tested: tuple[Tensor, Tensor], paths: dict[str, Tensor], strength: float,
+def train_one(images: Tensor, labels: Tensor, tested: dict, paths: dict[str, Tensor], strength: float,
               seed: int, checkpoints=CHECKPOINTS) -> list[dict]:
     network = load("pets-unbiased", random=True, seed=seed).requires_grad_(True)
     optimizer = torch.optim.Adam(network.parameters())
@@ -187,8 +193,9 @@ def train_one(images: Tensor, labels: Tensor, tested: tuple[Tensor, Tensor], pat
     for step in tqdm(range(last + 1), desc=f"bias {strength}, seed {seed}", leave=False):
         if step in checkpoints:
             network.eval()
-            right = logits(network, tested[0], batch=200).argmax(-1) == tested[1]
-            row = {"bias": strength, "seed": seed, "step": step, "accuracy without bias": share(right)}
+            row = {"bias": strength, "seed": seed, "step": step}
+            for kind, (pictures, classes) in tested.items():
+                row[f"accuracy {kind}"] = share(logits(network, pictures, batch=200).argmax(-1) == classes)
             for factor, pictures in paths.items():
                 effect = property_effect(
                     network, pictures, 1, torch.linspace(0, 1, pictures.shape[1]), permutations=199, batch=200
