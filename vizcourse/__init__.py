@@ -18,11 +18,14 @@ def setup(name: str) -> None:
         ValueError: there is no such lesson.
     """
     # Imported here so that `import vizcourse` (and `vizcourse --help`) stay instant.
+    import atexit
+    import gc
+
     import ipywidgets
     import torch
     import torchvision
 
-    from vizcourse import exercises
+    from vizcourse import exercises, plotting  # noqa: F401  (plotting for matplotlib, which is frozen below)
     from vizcourse.lessons import lesson
     from vizcourse.worlds import photos
 
@@ -34,3 +37,8 @@ def setup(name: str) -> None:
     versions = f"torch {torch.__version__.split('+')[0]}, torchvision {torchvision.__version__.split('+')[0]}"
     print(f"vizcourse {__version__} · lesson {entry.number} {entry.title} · {versions}, ipywidgets {ipywidgets.__version__}")
     print(f"{device} · photographs: {data} · exercises done: {done} of {total}")
+    # A full garbage collection walks through all of PyTorch's and matplotlib's objects, a fifth of a second in which
+    # a widget does not answer. What is loaded now stays for good, so it need not be walked through again.
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)
