@@ -44,7 +44,7 @@ LESSONS: tuple[Lesson, ...] = (
         title="Feature visualization",
         promise="Make a picture that shows what any unit answers to, explain each trick that makes it legible, and say when "
         "not to believe it.",
-        minutes=90,
+        minutes=120,
         stars=2,
         builds_on=("01",),
     ),

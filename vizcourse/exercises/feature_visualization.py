@@ -112,10 +112,39 @@ def _signs(model, layer, channel, image, steps=8, rate=1.0):
     return _climb(model, layer, image, steps, rate, _mean_of(channel), grow=lambda gradient, _: gradient.sign())
 
 
+def _still_attached(model, layer, channel, image, steps=8, rate=1.0):
+    return ascend(model, layer, channel, image, steps, rate).requires_grad_()
+
+
+def _no_leaf(model, layer, channel, image, steps=8, rate=1.0):
+    """After the first step the picture is a result, and results keep no `.grad`."""
+    image = image.clone().requires_grad_()
+    for step in range(steps):
+        with capture(model, layer, stop=True) as acts:
+            model(image)
+        (gradient,) = torch.autograd.grad(acts[layer][0, channel].mean(), image)
+        image = (image + rate * (gradient if step == 0 else None)).clamp(0, 1)
+    return image.detach()
+
+
+def _asked_once(model, layer, channel, image, steps=8, rate=1.0):
+    image = image.clone().requires_grad_()
+    for _ in range(steps):
+        with capture(model, layer, stop=True) as acts:
+            model(image)
+        (gradient,) = torch.autograd.grad(acts[layer][0, channel].mean(), image)
+        image = (image.detach() + rate * gradient).clamp(0, 1)
+    return image
+
+
+def _without_with(model, layer, channel, image, steps=8, rate=1.0):
+    acts = capture(model, layer, stop=True)
+    model(image)
+    return acts[layer][0, channel].mean()
+
+
 def _unit_length(model, layer, channel, image, steps=8, rate=1.0):
-    return _climb(
-        model, layer, image, steps, rate, _mean_of(channel), grow=lambda gradient, _: gradient / gradient.norm()
-    )
+    return _climb(model, layer, image, steps, rate, _mean_of(channel), grow=lambda gradient, _: gradient / gradient.norm())
 
 
 class _Toy(nn.Module):
@@ -153,6 +182,12 @@ def _ascent_cases(seed):
     return cases
 
 
+def _ascent_judge(learner):
+    # The values are right when this is asked; what is left is whether the picture drags its history along.
+    result = learner(_Toy(0), "soft", 1, torch.full((1, 3, 4, 4), 0.5), steps=2, rate=0.5)
+    return Problem(mistake="attached") if result.requires_grad else None
+
+
 ASCENT = CodeExercise(
     id="2.1",
     title="Gradient ascent on a channel",
@@ -160,6 +195,7 @@ ASCENT = CodeExercise(
     minutes=10,
     reference=ascend,
     cases=_ascent_cases,
+    judge=_ascent_judge,
     setup_source="from vizcourse.hooks import capture",
     hints=(
         "One step: run the model inside `capture(model, layer, stop=True)`, take the mean of `acts[layer][0, channel]`, ask "
@@ -167,7 +203,7 @@ ASCENT = CodeExercise(
         "`image.requires_grad_()` before the forward pass; `gradient, = torch.autograd.grad(score, image)` gives the gradient "
         "fresh at every step, so there is nothing to clear.",
         "After the step: `image = (image.detach() + rate * gradient).clamp(0, 1)`. Without `.detach()` the graph of all "
-        "steps hangs on the picture.",
+        "steps hangs on the picture, and its `.grad` stays None.",
     ),
     mistakes=(
         Mistake(
@@ -215,8 +251,7 @@ ASCENT = CodeExercise(
         ),
         Mistake(
             "unbounded",
-            "The picture leaves [0, 1], and the channel is raised by colours that no screen can show: "
-            "clamp after each step.",
+            "The picture leaves [0, 1], and the channel is raised by colours that no screen can show: clamp after each step.",
             _unbounded,
         ),
         Mistake(
@@ -227,7 +262,7 @@ ASCENT = CodeExercise(
         ),
         Mistake(
             "sign",
-            "You add the gradient's *sign*, so every pixel moves equally far. That is how adversarial pictures are made (2.7); "
+            "You add the gradient's *sign*, so every pixel moves equally far. That is how adversarial pictures are made (2.8); "
             "here the step is rate · gradient.",
             _signs,
         ),
@@ -236,6 +271,31 @@ ASCENT = CodeExercise(
             "You divide the gradient by its length. Many programs do, to choose the rate more easily; here the step is "
             "rate · gradient as it is.",
             _unit_length,
+        ),
+        Mistake(
+            "attached",
+            "The values are right, but the picture you return still requires gradients, and whoever uses it next stumbles over "
+            "that: `return image.detach()`.",
+            _still_attached,
+        ),
+        Mistake(
+            "no-leaf",
+            "In the second step `image.grad` is None. After `image = image + …` the picture is a result and not a leaf, and "
+            "only leaves keep a `.grad`. Begin each step with `image = image.detach().requires_grad_()`, or take the gradient "
+            "from `torch.autograd.grad(score, image)`.",
+            _no_leaf,
+        ),
+        Mistake(
+            "asked-once",
+            "From the second step on nothing requires gradients: the new picture has been detached, and does not. Begin "
+            "each step with `image = image.detach().requires_grad_()`.",
+            _asked_once,
+        ),
+        Mistake(
+            "without-with",
+            "`capture` records only inside a `with` block: `with capture(model, layer, stop=True) as acts:` and, indented "
+            "below it, `model(image)`.",
+            _without_with,
         ),
     ),
     unlisted=(
@@ -308,6 +368,10 @@ def _around_the_edge(images):
 def _per_colour(images):
     down, across = images.diff(dim=2).abs().sum((2, 3)), images.diff(dim=3).abs().sum((2, 3))
     return (down + across) / images[0].numel()
+
+
+def _three_forgotten(images):
+    return total_variation(images) * images.shape[1]
 
 
 def _grey_first(images):
@@ -383,6 +447,12 @@ VARIATION = CodeExercise(
             _not_divided,
         ),
         Mistake(
+            "three-forgotten",
+            "Your values are three times too large: a picture has three values at each pixel, so divide by 3 · H · W, not by "
+            "H · W.",
+            _three_forgotten,
+        ),
+        Mistake(
             "two-means",
             "You take the mean of each kind of difference. There are H − 1 differences down a column, not H: sum them, and "
             "divide by 3 · H · W.",
@@ -401,7 +471,7 @@ VARIATION = CodeExercise(
         lambda images: images.var(dim=(1, 2, 3)),
     ),
     insight="It charges for height differences only: one sharp edge costs no more than the same step drawn out.",
-    used_next="The Studio's switch \"total variation\" subtracts exactly this from the score.",
+    used_next='The Studio\'s switch "total variation" subtracts exactly this from the score.',
 )
 
 # --- 2.3 jitter --------------------------------------------------------------------------------------------------------
@@ -645,6 +715,10 @@ def _no_floor(spectrum, size):
     return _painted(spectrum, size, 1 / _frequency(size))
 
 
+def _added_floor(spectrum, size):
+    return _painted(spectrum, size, 1 / (_frequency(size) + 1 / size))
+
+
 def _no_brightness(spectrum, size):
     gain = _gain(size)
     gain[0, 0] = 0
@@ -726,7 +800,7 @@ FOURIER = CodeExercise(
         "`torch.fft.fftfreq(size)[:, None]` and `torch.fft.rfftfreq(size)[None]` are the frequencies down and across, in "
         "cycles per pixel; the frequency of a wave is the root of the sum of their squares.",
         "At the place of frequency 0 (the mean brightness) 1/f is infinite: `frequency.clamp_min(1 / size)` before dividing.",
-        "`torch.view_as_complex(spectrum) * scale`, then `torch.fft.irfft2(…, s=(size, size), norm=\"ortho\")`, "
+        '`torch.view_as_complex(spectrum) * scale`, then `torch.fft.irfft2(…, s=(size, size), norm="ortho")`, '
         "divided by 4, then the sigmoid.",
     ),
     mistakes=(
@@ -742,6 +816,12 @@ FOURIER = CodeExercise(
             "whole picture is black, white or NaN. The floor is 1/size, the slowest wave that fits into the picture: "
             "`frequency.clamp_min(1 / size)`.",
             _no_floor,
+        ),
+        Mistake(
+            "added-floor",
+            "You add 1/size to every frequency, which makes all waves weaker, the coarse ones by half. The floor is a maximum, "
+            "`frequency.clamp_min(1 / size)`: it changes frequency 0 and nothing else.",
+            _added_floor,
         ),
         Mistake(
             "no-brightness",
@@ -820,178 +900,124 @@ FOURIER = CodeExercise(
     used_next="`fourier()` in the method is this, with the colours unmixed as well.",
 )
 
-# --- 2.5 a direction ---------------------------------------------------------------------------------------------------
+# --- 2.5 legible, and still true (in the studio) -------------------------------------------------------------------------
+
+#: A picture counts as legible when no more than this share of its power is fine noise.
+FINE_NOISE = 0.08
 
 
-def direction_score(maps, vector, power=0):
-    """How far activations (N, C, h, w) go along a direction (C,), rewarded for pointing there: -> (N,)."""
-    along = torch.einsum("nchw,c->nhw", maps, vector) / vector.norm()
-    cosine = along / maps.norm(dim=1).clamp_min(1e-12)
-    return (along * cosine.clamp_min(0.1) ** power).mean(dim=(1, 2))
+def _studied(switches):
+    """Share of 10,000 pictures below, and share of fine noise, of the first unit's picture with these switches on."""
+    layer, number, _ = study.paths().units[0]
+    _, below, noise = study.paths().value(layer, number, **{name: name in switches for name in study.SWITCHES})
+    return below, noise
 
 
-def _scored(maps, vector, power, *, length=True, floor=0.1, silent=1e-12):
-    along = torch.einsum("nchw,c->nhw", maps, vector)
-    lengths = maps.norm(dim=1)
-    cosine = along / vector.norm() / (lengths.clamp_min(silent) if silent else lengths)
-    along = along / vector.norm() if length else along
-    return along * (cosine if floor is None else cosine.clamp_min(floor)) ** power
+@functools.cache
+def _fewest():
+    """The smallest sets of switches that make the first unit's picture legible while it is still true."""
+    for count in range(len(study.SWITCHES) + 1):
+        sets = [each for each in itertools.combinations(study.SWITCHES, count) if _is_legible_and_true(each)]
+        if sets:
+            return sets
+    return []
 
 
-def _not_normalised(maps, vector, power=0):
-    return _scored(maps, vector, power, length=False).mean((1, 2))
+def _is_legible_and_true(switches):
+    below, noise = _studied(switches)
+    return noise <= FINE_NOISE and below >= 0.999
 
 
-def _largest_entry(maps, vector, power=0):
-    along = torch.einsum("nchw,c->nhw", maps, vector) / vector.abs().sum()
-    cosine = torch.einsum("nchw,c->nhw", maps, vector) / vector.norm() / maps.norm(dim=1).clamp_min(1e-12)
-    return (along * cosine.clamp_min(0.1) ** power).mean((1, 2))
+def _studio_judge(value):
+    if not isinstance(value, dict) or not {"unit", "step", *study.SWITCHES} <= set(value):
+        return 'Hand in the studio itself, as it is set: `answer("2.5", studio)`.'
+    paths = study.paths()
+    if value["unit"] != paths.units[0][2]:
+        return Problem(f"Choose {paths.units[0][2]} under Unit.", mistake="other-unit")
+    if value["step"] != paths.steps[-1]:
+        return Problem(mistake="unfinished")
+    on = tuple(name for name in study.SWITCHES if value[name])
+    below, noise = _studied(on)
+    measured = f"Measured: {noise:.1%} of the power is fine noise, and {below:.2%} of 10,000 pictures excite the unit less."
+    if noise > FINE_NOISE and noise < 1.5 * FINE_NOISE:
+        return Problem(measured, mistake="close")
+    if noise > FINE_NOISE:
+        return Problem(measured, mistake="noisy")
+    if below < 0.999:
+        return f"Legible, but the unit answers too little to it; weaker means will do. {measured}"
+    fewest = len(_fewest()[0])
+    if len(on) > fewest:
+        return Problem(f"You have {len(on)} on, and {fewest} will do.", mistake="too-many")
+    return None
 
 
-def _cosine_only(maps, vector, power=0):
-    return nn.functional.cosine_similarity(maps, vector.view(1, -1, 1, 1), dim=1).mean((1, 2))
+def _is_as_made(value):
+    """The studio as it is at first: nothing switched on."""
+    return (
+        isinstance(value, dict)
+        and value.get("unit") == study.paths().units[0][2]
+        and value.get("step") == study.paths().steps[-1]
+        and not any(value.get(name) for name in study.SWITCHES)
+    )
 
 
-def _power_ignored(maps, vector, power=0):
-    return _scored(maps, vector, 0).mean((1, 2))
+def _studio_state(*on, **others):
+    # From the constants: a missing file of pictures must not keep the other exercises from being imported.
+    first = "{}, channel {}".format(*study.UNITS[0])
+    return {"unit": first, "step": study.KEPT[-1]} | {name: name in on for name in study.SWITCHES} | others
 
 
-def _averaged_first(maps, vector, power=0):
-    return direction_score(maps.mean(dim=(2, 3), keepdim=True), vector, power)
-
-
-def _no_cosine_floor(maps, vector, power=0):
-    return _scored(maps, vector, power, floor=None).mean((1, 2))
-
-
-def _floor_at_zero(maps, vector, power=0):
-    return _scored(maps, vector, power, floor=0.0).mean((1, 2))
-
-
-def _silent_positions(maps, vector, power=0):
-    return _scored(maps, vector, power, silent=None).mean((1, 2))
-
-
-def _summed(maps, vector, power=0):
-    return _scored(maps, vector, power).sum((1, 2))
-
-
-def _batch_too(maps, vector, power=0):
-    return _scored(maps, vector, power).mean()
-
-
-def _along_columns(maps, vector, power=0):
-    """`maps * vector` without a view: broadcasting lays the vector along the last axis, the columns."""
-    along = (maps * vector).sum(1) / vector.norm()
-    cosine = along / maps.norm(dim=1).clamp_min(1e-12)
-    return (along * cosine.clamp_min(0.1) ** power).mean((1, 2))
-
-
-def _dot_to_the_power(maps, vector, power=0):
-    along = torch.einsum("nchw,c->nhw", maps, vector) / vector.norm()
-    return (along.clamp_min(0.1) ** power * along).mean((1, 2))
-
-
-def _direction_cases(seed):
-    generator = torch.Generator().manual_seed(seed)
-
-    def maps(*shape):
-        return torch.randn(*shape, generator=generator)
-
-    def vector(channels):
-        return 3 * torch.randn(channels, generator=generator)
-
-    silent = maps(1, 3, 2, 2).relu()
-    silent[:, :, 0, 1] = 0  # after a ReLU, a position where nothing answers is nothing unusual
-    return [
-        (torch.tensor([[[[1.0]], [[2.0]]], [[[3.0]], [[-1.0]]]]), torch.tensor([3.0, 4.0])),
-        (maps(1, 2, 2, 2), vector(2), 1),
-        case(silent, vector(3), power=2),
-        case(maps(2, 4, 3, 4), vector(4), power=2),
-        case(maps(3, 6, 4, 6), vector(6), power=3),
-    ]
-
-
-DIRECTION = CodeExercise(
+LEGIBLE = AnswerExercise(
     id="2.5",
-    title="A direction",
+    title="Legible, and still true",
     stars=2,
-    minutes=8,
-    reference=direction_score,
-    cases=_direction_cases,
+    minutes=6,
+    judge=_studio_judge,
+    blank=_is_as_made,
+    setup_source="from vizcourse.widgets.feature_visualization import Studio\nstudio = Studio()",
+    solution_source='studio.set(transformations=True, total_variation=True)\nanswer("2.5", studio)',
     hints=(
-        "At each position there is a vector of C numbers. Its scalar product with the direction is a sum over channels: "
-        '`torch.einsum("nchw,c->nhw", maps, vector)`, or `(maps * vector.view(1, -1, 1, 1)).sum(1)`.',
-        "Divide by the direction's length to get h·v/|v|; divide that by `maps.norm(dim=1)` to get the cosine.",
-        "A position where all channels are silent has |h| = 0: `clamp_min(1e-12)` makes 0/0 a plain 0. The mean over positions "
-        "comes last.",
+        "Try each switch by itself first and write down the share of fine noise, which stands under the picture. One of the "
+        "four does far more than the others.",
+        "The Fourier image makes slow waves *easier* to reach. It forbids nothing: what does the climb do when fine noise is "
+        "what raises the unit most?",
+        "Keep the strongest one on, and try the other three beside it.",
     ),
     mistakes=(
         Mistake(
-            "not-normalised",
-            "Your score grows with the length of the direction: twice as long a vector would score twice as much, and it is "
-            "the same direction. Divide by `vector.norm()`.",
-            _not_normalised,
+            "noisy",
+            f"Too much of the picture is still fine noise: at most {FINE_NOISE:.0%} of the power may be. Only what *punishes* "
+            "noise, or makes it useless, gets rid of it.",
+            _studio_state("fourier", "colours"),
         ),
         Mistake(
-            "sum-of-entries",
-            "You divide by the sum of the entries' absolute values. The length of a vector is the root of the sum of squares, "
-            "`vector.norm()`.",
-            _largest_entry,
+            "close",
+            f"Close: only a little more than {FINE_NOISE:.0%} is fine noise. Keep what is on, and try the others "
+            "beside it, one at a time.",
+            _studio_state("transformations"),
         ),
         Mistake(
-            "cosine-only",
-            "This is the bare cosine. It does not care how strongly the network answers, so a faint hint of the "
-            "direction scores as much as a shout: multiply h·v/|v| by the power of the cosine.",
-            _cosine_only,
-        ),
-        Mistake("power-ignored", "The power plays no part: multiply by max(cos, 0.1) ** power.", _power_ignored),
-        Mistake(
-            "averaged-first",
-            "You average the activations over the positions first. A cosine of the mean is not the mean of the cosines: score "
-            "each position, then average.",
-            _averaged_first,
+            "too-many",
+            "Legible and true, but fewer switches will do. Each regulariser puts something of its own into the picture, so "
+            "switch off whatever you can spare.",
+            _studio_state(*study.SWITCHES),
         ),
         Mistake(
-            "no-floor",
-            "The cosine is not cut off below. Where it is negative, an even power makes a virtue of it: pointing away "
-            "would be rewarded. Take max(cos, 0.1).",
-            _no_cosine_floor,
+            "unfinished",
+            "You are looking at the middle of the climb. Early pictures are often smoother, because little has happened "
+            "yet: move the scrubber to the last step.",
+            _studio_state("transformations", step=8),
         ),
         Mistake(
-            "floor-at-zero",
-            "The cosine is cut off at 0. Then a picture that starts on the wrong side has no gradient and never gets away: "
-            "0.1 leaves it one.",
-            _floor_at_zero,
-        ),
-        Mistake(
-            "silent-positions",
-            "Where all channels are zero, you divide 0 by 0 and get NaN, as after any ReLU. Use "
-            "`maps.norm(dim=1).clamp_min(1e-12)`.",
-            _silent_positions,
-        ),
-        Mistake("summed", "You sum over the positions; the score is their mean.", _summed),
-        Mistake("batch-too", "You average over the batch as well: one score for each picture, (N,).", _batch_too),
-        Mistake(
-            "columns",
-            "`maps * vector` lays the vector along the *columns* (the last axis), which passes without an error when there "
-            "are as many columns as channels. Use `vector.view(1, -1, 1, 1)`.",
-            _along_columns,
-        ),
-        Mistake(
-            "dot-to-the-power",
-            "You raise h·v/|v| itself to the power, which rewards long vectors even more. What shall count is the angle: "
-            "divide by |h| first.",
-            _dot_to_the_power,
+            "other-unit",
+            "This exercise is about the unit that the studio shows first.",
+            _studio_state("transformations", unit="another"),
         ),
     ),
-    unlisted=(
-        lambda maps, vector, power=0: -direction_score(maps, vector, power),
-        lambda maps, vector, power=0: _scored(maps, vector, power).amax((1, 2)),
-        lambda maps, vector, power=0: _scored(maps, vector, power + 1).mean((1, 2)),
-    ),
-    insight="A channel is only one direction among all; nothing in the formula knows which ones the network was built on.",
-    used_next="The direction explorer asks whether you can tell a channel's picture from a random direction's.",
+    unlisted=({"fourier": True}, "transformations", 2),
+    insight="The noisiest picture raised the unit most. Legibility has its price, and it is you who puts it in.",
+    used_next="The lesson's later pictures add waves and independent colours. They change what is found, not the share of "
+    "noise.",
 )
 
 # --- 2.6 what a channel encodes ----------------------------------------------------------------------------------------
@@ -1068,12 +1094,11 @@ def _encoded():
 
 
 def _encoded_judge(answer):
-    """A (factor, value), or a value alone if it is a word of one factor only."""
-    if isinstance(answer, str):
-        named = [(factor, answer.strip().lower()) for factor in FACTORS if answer.strip().lower() in _VALUES[factor]]
-        answer = named[0] if len(named) == 1 else answer
+    """A (factor, value); a value alone does not say of what."""
+    if isinstance(answer, str) and any(answer.strip().lower() in values for values in _VALUES.values()):
+        return f'{answer.strip().capitalize()}, of what? Give the factor as well, as in ("object", "clock").'
     if not isinstance(answer, tuple | list) or len(answer) != 2 or answer[0] not in FACTORS:
-        return f'Give a factor and its value, as in ("texture", "stripes"); the factors are {", ".join(FACTORS)}.'
+        return f'Give a factor and its value, as in ("object", "clock"); the factors are {", ".join(FACTORS)}.'
     factor, value = answer
     if value not in _VALUES[factor]:
         return f"{factor} has the values {', '.join(_VALUES[factor])}."
@@ -1132,15 +1157,213 @@ ENCODED = AnswerExercise(
             ("colour", "purple"),
         ),
     ),
-    unlisted=(("colour", "turquoise"), "bird", 6, ("size", 0.5)),
+    unlisted=(("colour", "turquoise"), "blue", "bird", 6, ("size", 0.5)),
     insight="Pictures suggest, interventions decide: sea and birds were company, the colour of the object is the cause.",
-    used_next="In 2.7 you raise the same channel with a picture in which there is nothing of that.",
+    used_next="In 2.8 you raise the same channel with a picture in which there is nothing of that.",
 )
 
-# --- 2.7 a picture that fools ------------------------------------------------------------------------------------------
+# --- 2.7 a direction ---------------------------------------------------------------------------------------------------
 
 
-def fool(model, layer, channel, picture, budget=12 / 255, steps=10):
+def direction_score(maps, vector, power=0):
+    """How far activations (N, C, h, w) go along a direction (C,), rewarded for pointing there: -> (N,)."""
+    along = torch.einsum("nchw,c->nhw", maps, vector) / vector.norm()
+    cosine = along / maps.norm(dim=1).clamp_min(1e-12)
+    return (along * cosine.clamp_min(0.1) ** power).mean(dim=(1, 2))
+
+
+def _scored(maps, vector, power, *, length=True, floor=0.1, silent=1e-12):
+    along = torch.einsum("nchw,c->nhw", maps, vector)
+    lengths = maps.norm(dim=1)
+    cosine = along / vector.norm() / (lengths.clamp_min(silent) if silent else lengths)
+    along = along / vector.norm() if length else along
+    return along * (cosine if floor is None else cosine.clamp_min(floor)) ** power
+
+
+def _not_normalised(maps, vector, power=0):
+    return _scored(maps, vector, power, length=False).mean((1, 2))
+
+
+def _largest_entry(maps, vector, power=0):
+    along = torch.einsum("nchw,c->nhw", maps, vector) / vector.abs().sum()
+    cosine = torch.einsum("nchw,c->nhw", maps, vector) / vector.norm() / maps.norm(dim=1).clamp_min(1e-12)
+    return (along * cosine.clamp_min(0.1) ** power).mean((1, 2))
+
+
+def _cosine_only(maps, vector, power=0):
+    return nn.functional.cosine_similarity(maps, vector.view(1, -1, 1, 1), dim=1).mean((1, 2))
+
+
+def _power_ignored(maps, vector, power=0):
+    return _scored(maps, vector, 0).mean((1, 2))
+
+
+def _averaged_first(maps, vector, power=0):
+    return direction_score(maps.mean(dim=(2, 3), keepdim=True), vector, power)
+
+
+def _no_cosine_floor(maps, vector, power=0):
+    return _scored(maps, vector, power, floor=None).mean((1, 2))
+
+
+def _floor_at_zero(maps, vector, power=0):
+    return _scored(maps, vector, power, floor=0.0).mean((1, 2))
+
+
+def _floor_after_the_power(maps, vector, power=0):
+    along = torch.einsum("nchw,c->nhw", maps, vector) / vector.norm()
+    cosine = along / maps.norm(dim=1).clamp_min(1e-12)
+    return (along * (cosine**power).clamp_min(0.1)).mean((1, 2))
+
+
+def _cosine_too_long(maps, vector, power=0):
+    """|v| is forgotten where the cosine is made."""
+    along = torch.einsum("nchw,c->nhw", maps, vector)
+    cosine = along / maps.norm(dim=1).clamp_min(1e-12)
+    return (along / vector.norm() * cosine.clamp_min(0.1) ** power).mean((1, 2))
+
+
+def _silent_positions(maps, vector, power=0):
+    return _scored(maps, vector, power, silent=None).mean((1, 2))
+
+
+def _summed(maps, vector, power=0):
+    return _scored(maps, vector, power).sum((1, 2))
+
+
+def _batch_too(maps, vector, power=0):
+    return _scored(maps, vector, power).mean()
+
+
+def _along_columns(maps, vector, power=0):
+    """`maps * vector` without a view: broadcasting lays the vector along the last axis, the columns."""
+    along = (maps * vector).sum(1) / vector.norm()
+    cosine = along / maps.norm(dim=1).clamp_min(1e-12)
+    return (along * cosine.clamp_min(0.1) ** power).mean((1, 2))
+
+
+def _dot_to_the_power(maps, vector, power=0):
+    along = torch.einsum("nchw,c->nhw", maps, vector) / vector.norm()
+    return (along.clamp_min(0.1) ** power * along).mean((1, 2))
+
+
+def _direction_cases(seed):
+    generator = torch.Generator().manual_seed(seed)
+
+    def maps(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    def vector(channels):
+        return 3 * torch.randn(channels, generator=generator)
+
+    silent = maps(1, 3, 2, 2).relu()
+    silent[:, :, 0, 1] = 0  # after a ReLU, a position where nothing answers is nothing unusual
+    return [
+        (torch.tensor([[[[1.0]], [[2.0]]], [[[3.0]], [[-1.0]]]]), torch.tensor([3.0, 4.0])),
+        (maps(1, 2, 2, 2), vector(2), 1),
+        case(silent, vector(3), power=2),
+        case(maps(2, 4, 3, 4), vector(4), power=2),
+        case(maps(3, 6, 4, 6), vector(6), power=3),
+    ]
+
+
+DIRECTION = CodeExercise(
+    id="2.7",
+    title="A direction",
+    stars=2,
+    minutes=8,
+    reference=direction_score,
+    cases=_direction_cases,
+    hints=(
+        "At each position there is a vector of C numbers. Its scalar product with the direction is a sum over channels: "
+        '`torch.einsum("nchw,c->nhw", maps, vector)`, or `(maps * vector.view(1, -1, 1, 1)).sum(1)`.',
+        "Divide by the direction's length to get h·v/|v|; divide that by `maps.norm(dim=1)` to get the cosine.",
+        "A position where all channels are silent has |h| = 0: `clamp_min(1e-12)` makes 0/0 a plain 0. The mean over positions "
+        "comes last.",
+    ),
+    mistakes=(
+        Mistake(
+            "not-normalised",
+            "Your score grows with the length of the direction: twice as long a vector would score twice as much, and it is "
+            "the same direction. Divide by `vector.norm()`.",
+            _not_normalised,
+        ),
+        Mistake(
+            "sum-of-entries",
+            "You divide by the sum of the entries' absolute values. The length of a vector is the root of the sum of squares, "
+            "`vector.norm()`.",
+            _largest_entry,
+        ),
+        Mistake(
+            "cosine-only",
+            "This is the bare cosine. It does not care how strongly the network answers, so a faint hint of the "
+            "direction scores as much as a shout: multiply h·v/|v| by the power of the cosine.",
+            _cosine_only,
+        ),
+        Mistake("power-ignored", "The power plays no part: multiply by max(cos, 0.1) ** power.", _power_ignored),
+        Mistake(
+            "averaged-first",
+            "You average the activations over the positions first. A cosine of the mean is not the mean of the cosines: score "
+            "each position, then average.",
+            _averaged_first,
+        ),
+        Mistake(
+            "no-floor",
+            "The cosine is not cut off below. Where it is negative, an even power makes a virtue of it: pointing away "
+            "would be rewarded. Take max(cos, 0.1).",
+            _no_cosine_floor,
+        ),
+        Mistake(
+            "floor-at-zero",
+            "The cosine is cut off at 0. Then a picture that starts on the wrong side has no gradient and never gets away: "
+            "0.1 leaves it one.",
+            _floor_at_zero,
+        ),
+        Mistake(
+            "floor-after-the-power",
+            "You raise the cosine to the power first and cut off at 0.1 afterwards. An even power has made negative cosines "
+            "positive by then: take max(cos, 0.1), and that to the power.",
+            _floor_after_the_power,
+        ),
+        Mistake(
+            "cosine-too-long",
+            "Your cosine is not divided by the direction's length, so it can be far above 1. A cosine is h·v / (|h| |v|).",
+            _cosine_too_long,
+        ),
+        Mistake(
+            "silent-positions",
+            "Where all channels are zero, you divide 0 by 0 and get NaN, as after any ReLU. Use "
+            "`maps.norm(dim=1).clamp_min(1e-12)`.",
+            _silent_positions,
+        ),
+        Mistake("summed", "You sum over the positions; the score is their mean.", _summed),
+        Mistake("batch-too", "You average over the batch as well: one score for each picture, (N,).", _batch_too),
+        Mistake(
+            "columns",
+            "`maps * vector` lays the vector along the *columns* (the last axis), which passes without an error when there "
+            "are as many columns as channels. Use `vector.view(1, -1, 1, 1)`.",
+            _along_columns,
+        ),
+        Mistake(
+            "dot-to-the-power",
+            "You raise h·v/|v| itself to the power, which rewards long vectors even more. What shall count is the angle: "
+            "divide by |h| first.",
+            _dot_to_the_power,
+        ),
+    ),
+    unlisted=(
+        lambda maps, vector, power=0: -direction_score(maps, vector, power),
+        lambda maps, vector, power=0: _scored(maps, vector, power).amax((1, 2)),
+        lambda maps, vector, power=0: _scored(maps, vector, power + 1).mean((1, 2)),
+    ),
+    insight="A channel is only one direction among all; nothing in the formula knows which ones the network was built on.",
+    used_next="The direction explorer asks whether you can tell a channel's picture from a random direction's.",
+)
+
+# --- 2.8 a picture that fools ------------------------------------------------------------------------------------------
+
+
+def fool(model, layer, channel, picture, budget=8 / 255, steps=10):
     """Raise a channel with a change that nobody sees: (1, 3, H, W) -> (1, 3, H, W), at most `budget` away."""
     fooled = picture.clone()
     for _ in range(steps):
@@ -1169,50 +1392,50 @@ def _inside(current, picture, budget):
     return (picture + (current - picture).clamp(-budget, budget)).clamp(0, 1)
 
 
-def _each_step_bounded(model, layer, channel, picture, budget=12 / 255, steps=10):
+def _each_step_bounded(model, layer, channel, picture, budget=8 / 255, steps=10):
     def step(now, gradient):
         return (now + (budget / 4 * gradient.sign()).clamp(-budget, budget)).clamp(0, 1)
 
     return _pushed(model, layer, channel, picture, budget, steps, step)
 
 
-def _outside_colours(model, layer, channel, picture, budget=12 / 255, steps=10):
+def _outside_colours(model, layer, channel, picture, budget=8 / 255, steps=10):
     def step(now, gradient):
         return picture + (now + budget / 4 * gradient.sign() - picture).clamp(-budget, budget)
 
     return _pushed(model, layer, channel, picture, budget, steps, step)
 
 
-def _bare_gradient(model, layer, channel, picture, budget=12 / 255, steps=10):
+def _bare_gradient(model, layer, channel, picture, budget=8 / 255, steps=10):
     def step(now, gradient):
         return _inside(now + budget / 4 * gradient, picture, budget)
 
     return _pushed(model, layer, channel, picture, budget, steps, step)
 
 
-def _downhill(model, layer, channel, picture, budget=12 / 255, steps=10):
+def _downhill(model, layer, channel, picture, budget=8 / 255, steps=10):
     def step(now, gradient):
         return _inside(now - budget / 4 * gradient.sign(), picture, budget)
 
     return _pushed(model, layer, channel, picture, budget, steps, step)
 
 
-def _random_signs(model, layer, channel, picture, budget=12 / 255, steps=10):
+def _random_signs(model, layer, channel, picture, budget=8 / 255, steps=10):
     return _inside(picture + budget * torch.randn_like(picture).sign(), picture, budget)
 
 
-def _only_the_change(model, layer, channel, picture, budget=12 / 255, steps=10):
+def _only_the_change(model, layer, channel, picture, budget=8 / 255, steps=10):
     return fool(model, layer, channel, picture, budget, steps) - picture
 
 
-def _one_large_step(model, layer, channel, picture, budget=12 / 255, steps=10):
+def _one_large_step(model, layer, channel, picture, budget=8 / 255, steps=10):
     def step(now, gradient):
         return _inside(now + budget * gradient.sign(), picture, budget)
 
     return _pushed(model, layer, channel, picture, budget, 1, step)
 
 
-def _whole_layer_fooled(model, layer, channel, picture, budget=12 / 255, steps=10):
+def _whole_layer_fooled(model, layer, channel, picture, budget=8 / 255, steps=10):
     fooled = picture.clone()
     for _ in range(steps):
         fooled.requires_grad_()
@@ -1276,7 +1499,7 @@ def _fool_judge(learner):
 
 
 FOOLING = CodeExercise(
-    id="2.7",
+    id="2.8",
     title="A picture that fools",
     stars=3,
     minutes=10,
@@ -1336,122 +1559,11 @@ FOOLING = CodeExercise(
         ),
     ),
     unlisted=(
-        lambda model, layer, channel, picture, budget=12 / 255, steps=10: picture[0],
-        lambda model, layer, channel, picture, budget=12 / 255, steps=10: (picture * float("nan")),
+        lambda model, layer, channel, picture, budget=8 / 255, steps=10: picture[0],
+        lambda model, layer, channel, picture, budget=8 / 255, steps=10: picture * float("nan"),
     ),
     insight="A unit that shouts proves nothing about what is in the picture.",
     used_next="The critiques below: visualizations themselves can be fooled, too.",
-)
-
-# --- 2.8 legible, and still true (in the studio) -------------------------------------------------------------------------
-
-#: A picture counts as legible when no more than this share of its power is fine noise.
-FINE_NOISE = 0.08
-
-
-def _studied(switches):
-    """Share of 10,000 pictures below, and share of fine noise, of the first unit's picture with these switches on."""
-    layer, number, _ = study.paths().units[0]
-    _, below, noise = study.paths().value(layer, number, **{name: name in switches for name in study.SWITCHES})
-    return below, noise
-
-
-@functools.cache
-def _fewest():
-    """The smallest sets of switches that make the first unit's picture legible while it is still true."""
-    for count in range(len(study.SWITCHES) + 1):
-        sets = [each for each in itertools.combinations(study.SWITCHES, count) if _is_legible_and_true(each)]
-        if sets:
-            return sets
-    return []
-
-
-def _is_legible_and_true(switches):
-    below, noise = _studied(switches)
-    return noise <= FINE_NOISE and below >= 0.999
-
-
-def _studio_judge(value):
-    if not isinstance(value, dict) or not {"unit", "step", *study.SWITCHES} <= set(value):
-        return 'Hand in the studio itself, as it is set: `answer("2.8", studio)`.'
-    paths = study.paths()
-    if value["unit"] != paths.units[0][2]:
-        return Problem(f"Choose {paths.units[0][2]} under Unit.", mistake="other-unit")
-    if value["step"] != paths.steps[-1]:
-        return Problem(mistake="unfinished")
-    on = tuple(name for name in study.SWITCHES if value[name])
-    below, noise = _studied(on)
-    measured = f"Measured: {noise:.1%} of the power is fine noise, and {below:.2%} of 10,000 pictures excite the unit less."
-    if noise > FINE_NOISE:
-        return Problem(measured, mistake="noisy")
-    if below < 0.999:
-        return f"Legible, but the unit answers too little to it; weaker means will do. {measured}"
-    fewest = len(_fewest()[0])
-    if len(on) > fewest:
-        return Problem(f"You have {len(on)} on, and {fewest} will do.", mistake="too-many")
-    return None
-
-
-def _is_as_made(value):
-    """The studio as it is at first: nothing switched on."""
-    return (
-        isinstance(value, dict)
-        and value.get("unit") == study.paths().units[0][2]
-        and value.get("step") == study.paths().steps[-1]
-        and not any(value.get(name) for name in study.SWITCHES)
-    )
-
-
-def _studio_state(*on, **others):
-    # From the constants: a missing file of pictures must not keep the other exercises from being imported.
-    first = "{}, channel {}".format(*study.UNITS[0])
-    return {"unit": first, "step": study.KEPT[-1]} | {name: name in on for name in study.SWITCHES} | others
-
-
-LEGIBLE = AnswerExercise(
-    id="2.8",
-    title="Legible, and still true",
-    stars=2,
-    minutes=6,
-    judge=_studio_judge,
-    blank=_is_as_made,
-    setup_source="from vizcourse.widgets.feature_visualization import Studio\nstudio = Studio()",
-    solution_source='studio.set(transformations=True, total_variation=True)\nanswer("2.8", studio)',
-    hints=(
-        "Try each switch by itself first and write down the share of fine noise, which stands under the picture. One of the "
-        "four does far more than the others.",
-        "The Fourier image makes slow waves *easier* to reach. It forbids nothing: what does the climb do when fine noise is "
-        "what raises the unit most?",
-        "Keep the strongest one on, and try the other three beside it.",
-    ),
-    mistakes=(
-        Mistake(
-            "noisy",
-            f"Too much of the picture is still fine noise: at most {FINE_NOISE:.0%} of the power may be. Only what *punishes* "
-            "noise, or makes it useless, gets rid of it.",
-            _studio_state("fourier", "colours"),
-        ),
-        Mistake(
-            "too-many",
-            "Legible and true, but fewer switches will do. Each regulariser puts something of its own into the picture, so "
-            "switch off whatever you can spare.",
-            _studio_state(*study.SWITCHES),
-        ),
-        Mistake(
-            "unfinished",
-            "You are looking at the middle of the climb. Early pictures are often smoother, because little has happened "
-            "yet: move the scrubber to the last step.",
-            _studio_state("transformations", step=8),
-        ),
-        Mistake(
-            "other-unit",
-            "This exercise is about the unit that the studio shows first.",
-            _studio_state("transformations", unit="another"),
-        ),
-    ),
-    unlisted=({"fourier": True}, "transformations", 2),
-    insight="The noisiest picture raised the unit most. Legibility has its price, and it is you who puts it in.",
-    used_next="From here on all pictures of the lesson are made in this way.",
 )
 
 # --- 2.9 what would convince you ---------------------------------------------------------------------------------------
@@ -1485,7 +1597,7 @@ CONVINCING = ChoiceExercise(
         ),
         Mistake(
             "high-value",
-            "That is what the optimisation was asked for. In 2.7 you made a picture that outdoes ordinary ones "
+            "That is what the optimisation was asked for. In 2.8 you made a picture that outdoes ordinary ones "
             "and shows nothing of the kind: the value says that the climb worked, not what the unit is for.",
             "b",
         ),
@@ -1499,4 +1611,4 @@ CONVINCING = ChoiceExercise(
     used_next="Every later lesson tests its explanations in this way.",
 )
 
-EXERCISES = (ASCENT, VARIATION, JITTER, FOURIER, DIRECTION, ENCODED, FOOLING, LEGIBLE, CONVINCING)
+EXERCISES = (ASCENT, VARIATION, JITTER, FOURIER, LEGIBLE, ENCODED, DIRECTION, FOOLING, CONVINCING)

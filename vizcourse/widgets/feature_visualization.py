@@ -373,7 +373,8 @@ class Studio(Explorer):
             return f"{result.unit}: silent whatever the picture, so there is no gradient to climb. A dead unit, or one asleep."
         answer = f"it answers {result.value:.2f} times as strongly as to the best of {len(_ordinary())} ordinary pictures"
         if result.below is not None:
-            answer += f", and more strongly than to {result.below:.2%} of 10,000"
+            share = "each" if result.below == 1 else f"{result.below:.2%}"
+            answer = f"it answers more strongly than to {share} of 10,000 ordinary pictures"
         source = "Rendered beforehand; picture and spectrum are drawn from a compressed copy"
         if result.live:
             source = f"Live, {1000 * result.pace:.0f} ms a step" + (", still climbing" if result.going_on else "")
@@ -428,7 +429,10 @@ class NeuronBlender(Explorer):
                 layout=ipywidgets.Layout(width="360px"),
             ),
             "angle": ipywidgets.SelectionSlider(
-                options=[(f"{angle}°", angle) for angle in angles], value=angles[0], description="Angle", style=style
+                options=[(f"{angle}°", angle) for angle in angles],
+                value=angles[len(angles) // 2],
+                description="Angle",
+                style=style,
             ),
         }
 
@@ -460,7 +464,7 @@ class NeuronBlender(Explorer):
 
     def draw(self, result: Blend) -> bytes:
         figure, axes = plotting.new(
-            10.4, 2.7, 1, 5, gridspec_kw={"width_ratios": [1, 1, 1, 1, 1.5]},
+            10.8, 3.0, 1, 5, gridspec_kw={"width_ratios": [1, 1, 1, 1, 1.7]},
             margins={"left": 0.01, "right": 0.985, "top": 0.83, "bottom": 0.2, "wspace": 0.08},
         )  # fmt: skip
         first, second = result.names
@@ -477,12 +481,13 @@ class NeuronBlender(Explorer):
         axes[4].axvline(angle, color=plotting.GREY, lw=1)
         axes[4].axhline(1, color=plotting.GREY, lw=1, ls=":")
         axes[4].set_ylim(bottom=min(0.0, float(result.curves.min())))
-        axes[4].set_xlabel("angle (degrees)", fontsize=8)
-        axes[4].set_title("answer / largest of 10,000 pictures\n(× : mixed pixel by pixel)", fontsize=8)
-        axes[4].tick_params(labelsize=7)
+        axes[4].set_xlabel("angle (degrees)", fontsize=10)
+        axes[4].set_title("answer / largest of 10,000 pictures\n(×: mixed pixel by pixel)", fontsize=10)
+        axes[4].set_xticks(result.angles)
+        axes[4].tick_params(labelsize=9)
         for number, (name, colour) in enumerate((("A", plotting.BLUE), ("B", plotting.ORANGE))):
             end = -number  # A's curve is named at its high end on the left, B's on the right
-            axes[4].text(result.angles[end], float(result.curves[end, number]), f" {name} ", color=colour, fontsize=9,
+            axes[4].text(result.angles[end], float(result.curves[end, number]), f" {name} ", color=colour, fontsize=11,
                          ha="left" if number == 0 else "right", va="bottom", weight="bold")  # fmt: skip
         return plotting.png(figure, dpi=76)
 
