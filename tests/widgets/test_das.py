@@ -136,7 +136,7 @@ def test_each_variable_lies_where_it_was_planted(turner):
     for variable, angle in (("left", 60), ("right", 150)):
         turner.set(variable=variable, angle=angle, show=SHOW[2])
         other = "right" if variable == "left" else "left"
-        assert turner.result.iia == 1 and 0.4 < turner.result.iias[other] < 0.6
+        assert turner.result.iia == 1 and 0.4 < turner.result.by_variable[other] < 0.6
         assert "IIA 100%" in turner.text.value and turner.errors == []
 
 
@@ -146,7 +146,7 @@ def test_the_iia_is_that_of_the_site_and_of_das(turner):
     site, labels = das.Site(network, "mix", base, source), equality.counterfactual(base, source, "right")
     for angle in (0, 41, 133, 179):
         turner.set(variable="right", angle=angle)
-        assert turner.result.iia == site.hits([turner.direction(angle)], labels).mean().item()
+        assert turner.result.iia == turner.result.iias[angle] == site.hits([turner.direction(angle)], labels).mean().item()
     assert float((turner.found["right"].rotation.T @ network.directions[:, 1:]).abs()) > 0.97
 
 
@@ -160,7 +160,7 @@ def test_a_plane_without_known_values_will_do():
     base, source = equality.sample(20, seed=2), equality.sample(20, seed=3)
     site = das.Site(equality.EqualityNetwork(), "mix", base, source)
     lab = RotateByHand({"left": (site, equality.counterfactual(base, source, "left"))}, torch.eye(8)[:, :2])
-    assert lab.errors == [] and set(lab.result.iias) == {"left"}
+    assert lab.errors == [] and set(lab.result.by_variable) == {"left"}
     assert lab.answer_value()["touched"] is False and lab.set(angle=3).answer_value()["touched"] is True
 
 

@@ -98,7 +98,13 @@ class SwapACue(Explorer):
             }
             for name, model in self.networks.items()
         }
-        self._site = functools.lru_cache(maxsize=512)(self._run)
+        # No picture runs twice, and after a swap only the rest of the network runs.
+        self._known = functools.lru_cache(maxsize=1024)(self._run)
+        with torch.no_grad():
+            self._rest = {
+                name: replay(model, layer, shapes.render(self.drawn[0], model.input_size))
+                for name, model in self.networks.items()
+            }
         super().__init__()
 
     def _search(self, model: nn.Module, variable: str, dim: int) -> das.Alignment:
@@ -111,16 +117,13 @@ class SwapACue(Explorer):
         labels = pairs.counterfactual_labels
         return das.align(model, self.layer, *images, labels, dim=dim, steps=100, progress=False)
 
-    def _run(self, network: str, base: int, source: int, cue: str) -> tuple[Tensor, Tensor, Tensor, Any]:
-        """The three pictures, the network's logits for them, their activations, and the rest of the network."""
+    def _run(self, network: str, picture: int, new: str, cue: str) -> tuple[Tensor, Tensor, Tensor]:
+        """A picture with a cue of class ``new``, the network's logits for it, and its activation at the layer."""
         model = self.networks[network]
-        first, second = self.drawn[base], self.drawn[source]
-        pictures = shapes.render([first, second, edited(first, second.class_name, cue)], model.input_size)
+        image = shapes.render(edited(self.drawn[picture], new, cue), model.input_size)
         with torch.no_grad(), capture(model, self.layer) as acts:
-            logits = model(pictures)
-        with torch.no_grad():
-            rest = replay(model, self.layer, pictures[:1])
-        return pictures, logits, acts[self.layer], rest
+            logits = model(image)
+        return image, logits, acts[self.layer]
 
     def make_controls(self) -> dict[str, Any]:
         def picture(value: int, name: str) -> ipywidgets.IntSlider:
@@ -140,8 +143,15 @@ class SwapACue(Explorer):
         return ipywidgets.VBox([row(c["network"], c["base"], c["source"]), row(c["cue"], c["swap"], c["donor"])])
 
     def compute(self, network: str, base: int, source: int, cue: str, swap: str, donor: str) -> Swap:
-        pictures, logits, activations, rest = self._site(network, base, source, cue)
-        own, other = activations[:1], activations[[2 if donor == EDITED else 1]]
+        own_class, new = self.drawn[base].class_name, self.drawn[source].class_name
+        # Unchanged, a picture's cues are all those of its own class: the same entry whatever the cue.
+        runs = (
+            self._known(network, base, own_class, "all"),
+            self._known(network, source, new, "all"),
+            self._known(network, base, new, cue),
+        )
+        pictures, logits, activations = zip(*runs, strict=True)
+        own, other = activations[0], activations[2 if donor == EDITED else 1]
         # The channels are the second axis, whether there are positions or not; the interchange wants them last.
         own, other = own.movedim(1, -1), other.movedim(1, -1)
         size, frame = own.shape[-1], self.frames[network][CUES[cue]]
@@ -149,17 +159,17 @@ class SwapACue(Explorer):
             frame = das.random_frame(*frame.shape, torch.Generator().manual_seed(self.seed)).to(frame)
         changed = other if swap == WHOLE else das.interchange(own, other, frame)
         with torch.no_grad():
-            after = rest(changed.movedim(-1, 1).contiguous())
+            after = self._rest[network](changed.movedim(-1, 1).contiguous())
         return Swap(
             network,
             cue,
             swap,
             donor,
-            pictures,
-            self.drawn[base].class_name,
-            self.drawn[source].class_name,
+            torch.cat(pictures),
+            own_class,
+            new,
             self.networks[network].classes,
-            torch.cat([logits, after]).softmax(1),
+            torch.cat([*logits, after]).softmax(1),
             size if swap == WHOLE else frame.shape[1],
             size,
         )
@@ -214,13 +224,17 @@ SHOW = ("my direction", "all angles", "all angles and DAS")
 
 @dataclass(frozen=True)
 class Turn:
-    """A direction of the plane, and the IIA of interchanging it: for the chosen variable, and for each."""
+    """A direction of the plane, and the IIA of interchanging it.
+
+    ``iia`` is that of the chosen variable, ``iias`` its IIA at each angle, and ``by_variable`` that of each variable.
+    """
 
     variable: str
     angle: int
     show: str
     iia: float
-    iias: dict[str, float]
+    iias: list[float]
+    by_variable: dict[str, float]
 
 
 class RotateByHand(Explorer):
@@ -271,15 +285,15 @@ class RotateByHand(Explorer):
         }
 
     def compute(self, variable: str, angle: int, show: str) -> Turn:
-        iias = {name: curve[angle] for name, curve in self.curves.items()}
-        return Turn(variable, angle, show, iias[variable], iias)
+        by_variable = {name: curve[angle] for name, curve in self.curves.items()}
+        return Turn(variable, angle, show, by_variable[variable], self.curves[variable], by_variable)
 
     def answer_value(self) -> dict[str, Any]:
         """The chosen variable, the angle, and the IIA of this direction for each variable."""
         self.update()
         start = {"variable": next(iter(self.sites)), "angle": 0}
         touched = any(self.state[name] != value for name, value in start.items())
-        return {"variable": self.result.variable, "angle": self.result.angle, "touched": touched, **self.result.iias}
+        return {"variable": self.result.variable, "angle": self.result.angle, "touched": touched, **self.result.by_variable}
 
     def draw(self, result: Turn) -> bytes:
         figure, axes = plotting.new(
@@ -328,7 +342,7 @@ class RotateByHand(Explorer):
         return plotting.png(figure, dpi=90)
 
     def describe(self, result: Turn) -> str:
-        others = ", ".join(f"{value:.0%} for {name}" for name, value in result.iias.items() if name != result.variable)
+        others = ", ".join(f"{value:.0%} for {name}" for name, value in result.by_variable.items() if name != result.variable)
         others = f" and {others}" if others else ""
         text = f"At {result.angle} degrees the IIA is {result.iia:.0%} for {result.variable}{others}."
         if result.show != SHOW[2]:
