@@ -1166,7 +1166,7 @@ ENCODED = AnswerExercise(
 
 
 def direction_score(maps, vector, power=0):
-    """How far activations (N, C, h, w) go along a direction (C,), rewarded for pointing there: -> (N,)."""
+    """How far activations (N, C, rows, columns) go along a direction (C,), rewarded for pointing there: -> (N,)."""
     along = torch.einsum("nchw,c->nhw", maps, vector) / vector.norm()
     cosine = along / maps.norm(dim=1).clamp_min(1e-12)
     return (along * cosine.clamp_min(0.1) ** power).mean(dim=(1, 2))
@@ -1363,7 +1363,7 @@ DIRECTION = CodeExercise(
 # --- 2.8 a picture that fools ------------------------------------------------------------------------------------------
 
 
-def fool(model, layer, channel, picture, budget=8 / 255, steps=10):
+def fool(model, layer, channel, picture, budget=12 / 255, steps=10):
     """Raise a channel with a change that nobody sees: (1, 3, H, W) -> (1, 3, H, W), at most `budget` away."""
     fooled = picture.clone()
     for _ in range(steps):
@@ -1392,50 +1392,50 @@ def _inside(current, picture, budget):
     return (picture + (current - picture).clamp(-budget, budget)).clamp(0, 1)
 
 
-def _each_step_bounded(model, layer, channel, picture, budget=8 / 255, steps=10):
+def _each_step_bounded(model, layer, channel, picture, budget=12 / 255, steps=10):
     def step(now, gradient):
         return (now + (budget / 4 * gradient.sign()).clamp(-budget, budget)).clamp(0, 1)
 
     return _pushed(model, layer, channel, picture, budget, steps, step)
 
 
-def _outside_colours(model, layer, channel, picture, budget=8 / 255, steps=10):
+def _outside_colours(model, layer, channel, picture, budget=12 / 255, steps=10):
     def step(now, gradient):
         return picture + (now + budget / 4 * gradient.sign() - picture).clamp(-budget, budget)
 
     return _pushed(model, layer, channel, picture, budget, steps, step)
 
 
-def _bare_gradient(model, layer, channel, picture, budget=8 / 255, steps=10):
+def _bare_gradient(model, layer, channel, picture, budget=12 / 255, steps=10):
     def step(now, gradient):
         return _inside(now + budget / 4 * gradient, picture, budget)
 
     return _pushed(model, layer, channel, picture, budget, steps, step)
 
 
-def _downhill(model, layer, channel, picture, budget=8 / 255, steps=10):
+def _downhill(model, layer, channel, picture, budget=12 / 255, steps=10):
     def step(now, gradient):
         return _inside(now - budget / 4 * gradient.sign(), picture, budget)
 
     return _pushed(model, layer, channel, picture, budget, steps, step)
 
 
-def _random_signs(model, layer, channel, picture, budget=8 / 255, steps=10):
+def _random_signs(model, layer, channel, picture, budget=12 / 255, steps=10):
     return _inside(picture + budget * torch.randn_like(picture).sign(), picture, budget)
 
 
-def _only_the_change(model, layer, channel, picture, budget=8 / 255, steps=10):
+def _only_the_change(model, layer, channel, picture, budget=12 / 255, steps=10):
     return fool(model, layer, channel, picture, budget, steps) - picture
 
 
-def _one_large_step(model, layer, channel, picture, budget=8 / 255, steps=10):
+def _one_large_step(model, layer, channel, picture, budget=12 / 255, steps=10):
     def step(now, gradient):
         return _inside(now + budget * gradient.sign(), picture, budget)
 
     return _pushed(model, layer, channel, picture, budget, 1, step)
 
 
-def _whole_layer_fooled(model, layer, channel, picture, budget=8 / 255, steps=10):
+def _whole_layer_fooled(model, layer, channel, picture, budget=12 / 255, steps=10):
     fooled = picture.clone()
     for _ in range(steps):
         fooled.requires_grad_()
@@ -1559,8 +1559,8 @@ FOOLING = CodeExercise(
         ),
     ),
     unlisted=(
-        lambda model, layer, channel, picture, budget=8 / 255, steps=10: picture[0],
-        lambda model, layer, channel, picture, budget=8 / 255, steps=10: picture * float("nan"),
+        lambda model, layer, channel, picture, budget=12 / 255, steps=10: picture[0],
+        lambda model, layer, channel, picture, budget=12 / 255, steps=10: picture * float("nan"),
     ),
     insight="A unit that shouts proves nothing about what is in the picture.",
     used_next="The critiques below: visualizations themselves can be fooled, too.",
@@ -1585,7 +1585,7 @@ CONVINCING = ChoiceExercise(
     correct="c",
     hints=(
         "Three of the four say something about rendered pictures only.",
-        "Geirhos et al. (2023) built networks whose units answer to ordinary pictures as before, and show "
+        "Geirhos et al. (2024) built networks whose units answer to ordinary pictures as before, and show "
         "whatever the builder likes when they are visualized. Which of the four observations would expose such a network?",
     ),
     mistakes=(
