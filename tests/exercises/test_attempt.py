@@ -67,6 +67,14 @@ def test_blank_is_quiet_and_goes_on_with_the_reference(toys, said, blank):
     assert store().read()["exercises"] == {}
 
 
+def test_what_pytorch_has_not_implemented_is_no_blank(toys, said):
+    def max_pool(image, size=2):
+        return (image > 0).mean()
+
+    assert attempt("99.1")(max_pool) is reference(toys)
+    assert text(said).startswith("✗ 99.1") and "Bool" in text(said)
+
+
 def test_blank_without_any_source(toys, said):
     scope = {}
     exec("def max_pool(image, size=2):\n    '''Doc.'''\n    ...\ndef full(image, size=2):\n    return image", scope)

@@ -203,9 +203,9 @@ class CodeExercise(Exercise):
         try:
             with visible(submission), seeded():
                 problem = self.judge(submission)
-        except NotImplementedError:
-            return Verdict(NOT_STARTED)
         except Exception as error:
+            if isinstance(error, NotImplementedError) and source.raises_not_implemented(submission):
+                return Verdict(NOT_STARTED)
             text, line = describe_error(error)
             return Verdict(WRONG, text, line)
         return self._by_judge(problem)
@@ -213,11 +213,12 @@ class CodeExercise(Exercise):
     def _is_unfinished(self, submission: Callable, outcomes: list[Outcome]) -> bool:
         """Nothing but signs of a stub: NotImplementedError, `...` given back, or None with a `...` left inside."""
         placeholder = source.has_placeholder(submission)
+        raises = source.raises_not_implemented(submission)
 
         def unfinished(outcome: Outcome) -> bool:
             if isinstance(outcome, Raised):
                 about_dots = placeholder and "ellipsis" in str(outcome.error).lower()
-                return isinstance(outcome.error, NotImplementedError) or about_dots
+                return (raises and isinstance(outcome.error, NotImplementedError)) or about_dots
             return outcome.value is ... or (placeholder and outcome.value is None)
 
         return all(map(unfinished, outcomes))

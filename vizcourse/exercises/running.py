@@ -246,6 +246,8 @@ def in_words(error: Exception) -> str:
             return f"the shapes of two tensors do not fit ({message})."
         case ValueError():
             return f"a value does not fit ({message})."
+        case NotImplementedError() if message:
+            return f"something is not implemented ({message})."
         case NotImplementedError():
             return "a part is not written yet (`raise NotImplementedError`)."
         case StopIteration():

@@ -62,6 +62,11 @@ def has_placeholder(definition: Any) -> bool:
     return False
 
 
+def raises_not_implemented(definition: Any) -> bool:
+    """Whether the definition itself names `NotImplementedError`: PyTorch raises it as well, as for a mean of booleans."""
+    return any("NotImplementedError" in function.__code__.co_names for function in functions_of(definition))
+
+
 def _parsed(definition: Any) -> ast.AST | None:
     text = text_of(definition)
     return ast.parse(text).body[0] if text else None
