@@ -480,7 +480,7 @@ class NeuronBlender(Explorer):
             axes[4].plot([angle], [result.mixed_values[number]], color=colour, marker="x", ms=8, ls="")
         axes[4].axvline(angle, color=plotting.GREY, lw=1)
         axes[4].axhline(1, color=plotting.GREY, lw=1, ls=":")
-        axes[4].set_ylim(bottom=min(0.0, float(result.curves.min())))
+        axes[4].set_ylim(min(0.0, float(result.curves.min())), 1.2 * float(result.curves.max()))
         axes[4].set_xlabel("angle (degrees)", fontsize=10)
         axes[4].set_title("answer / largest of 10,000 pictures\n(×: mixed pixel by pixel)", fontsize=10)
         axes[4].set_xticks(result.angles)
