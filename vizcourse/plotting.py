@@ -71,13 +71,13 @@ def png(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
-def shown(figure: Figure, description: str, *, colours: int | None = None) -> Shown:
+def shown(figure: Figure, description: str, *, palette: int | None = None) -> Shown:
     """The figure as a notebook displays it, drawn densely enough for sharp screens.
 
-    colours: draw with so many colours at most (2 to 256), which halves the size of figures full of noisy maps.
+    palette: draw with so many colours at most (2 to 256), which halves the size of figures full of noisy maps.
     """
     drawn = Shown(png(figure, dpi=140), description, width=round(figure.get_figwidth() * 84))
-    return drawn if colours is None else _with_palette(drawn, colours)
+    return drawn if palette is None else _with_palette(drawn, palette)
 
 
 def pixels(image: Tensor) -> np.ndarray:
