@@ -117,14 +117,15 @@ def _still_attached(model, layer, channel, image, steps=8, rate=1.0):
 
 
 def _no_leaf(model, layer, channel, image, steps=8, rate=1.0):
-    """After the first step the picture is a result, and results keep no `.grad`."""
-    image = image.clone().requires_grad_()
-    for step in range(steps):
-        with capture(model, layer, stop=True) as acts:
-            model(image)
-        (gradient,) = torch.autograd.grad(acts[layer][0, channel].mean(), image)
-        image = (image + rate * (gradient if step == 0 else None)).clamp(0, 1)
-    return image.detach()
+    """After the first step the picture is a result, and results keep no `.grad`: None is multiplied with the rate."""
+    image = _one_step(model, layer, channel, image, steps, rate)
+    return image if steps == 1 else image + rate * None
+
+
+def _no_leaf_exchanged(model, layer, channel, image, steps=8, rate=1.0):
+    """The same in Python's other words, because the error names the factors in their order."""
+    image = _one_step(model, layer, channel, image, steps, rate)
+    return image if steps == 1 else image + None * rate
 
 
 def _asked_once(model, layer, channel, image, steps=8, rate=1.0):
@@ -284,6 +285,12 @@ ASCENT = CodeExercise(
             "only leaves keep a `.grad`. Begin each step with `image = image.detach().requires_grad_()`, or take the gradient "
             "from `torch.autograd.grad(score, image)`.",
             _no_leaf,
+        ),
+        Mistake(
+            "no-leaf, the factors exchanged",
+            "From the second step on `image.grad` is None, because `image = image + …` makes the picture a result, and only "
+            "leaves keep a `.grad`: begin each step with `image = image.detach().requires_grad_()`.",
+            _no_leaf_exchanged,
         ),
         Mistake(
             "asked-once",
