@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
-from vizcourse.hooks import capture, replace, replay, resolve
+from vizcourse.hooks import capture, override, replace, replay, resolve
 
 
 class Shared(nn.Module):
@@ -140,6 +140,40 @@ def test_replace_inside_capture_and_the_other_way_round(resnet):
     with torch.no_grad(), replace(resnet, {"layer2": torch.zeros(1)}), capture(resnet, ["layer2"]) as acts:
         resnet(x)
     assert acts["layer2"].abs().sum() == 0
+
+
+def test_override_leaves_the_layers_own_work_out(resnet):
+    x, ran = torch.randn(2, 3, 64, 64), []
+    with torch.no_grad(), capture(resnet, "layer2") as acts:
+        expected = resnet(x)
+    stored = acts["layer2"].clone()
+    inside = [module for module in resnet.layer2.modules() if module is not resnet.layer2]
+    handles = [module.register_forward_hook(lambda *_: ran.append(1)) for module in inside]
+    before = traces(resnet)
+    with torch.no_grad(), override(resnet, {resnet.layer2: lambda inputs: stored}):
+        assert torch.equal(resnet(torch.zeros_like(x)), expected)  # whatever stands before it no longer matters
+    assert ran == []  # nothing inside the layer has run
+    assert traces(resnet) == before
+    for handle in handles:
+        handle.remove()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_override_is_undone_after_an_exception(resnet, error):
+    before, x = traces(resnet), torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = resnet(x)
+
+        def fail(_inputs):
+            raise error
+
+        with pytest.raises(error), override(resnet, {"layer1": lambda inputs: inputs, "layer3": fail}):
+            resnet(x)
+        assert traces(resnet) == before
+        assert torch.equal(resnet(x), expected)
+        with pytest.raises(ValueError, match="has no layer"), override(resnet, {"layer1": fail, "layer9": fail}):
+            pass
+        assert traces(resnet) == before
 
 
 @pytest.mark.parametrize("layer", ["layer1.1.bn1", "layer2", "layer3.0.conv2", "layer3.0.relu", "fc", "conv1"])

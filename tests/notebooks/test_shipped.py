@@ -1,12 +1,15 @@
 """The notebooks as they are shipped. That they run, nbval checks: see `make test`."""
 
+import difflib
 import os
+import re
 import socket
 from importlib import import_module
 
 import pytest
 
 from vizcourse import notebooks
+from vizcourse.exercises.core import ChoiceExercise
 from vizcourse.lessons import LESSONS
 
 pytest.importorskip("jupytext")
@@ -77,6 +80,31 @@ def test_the_solved_notebook_differs_in_its_exercises_only(entry, tmp_path):
             assert before["source"] != after["source"]
             assert feedback(after).startswith(f"✓ {name} ")
             assert notebooks.CHECK_TAG in after["metadata"]["tags"]
+
+
+def plain(text):
+    """The words alone: no marks of Markdown or formulas, no case, no line ends, no full stop at the end."""
+    return " ".join(re.sub(r"[*`'\"“”$]", "", text).lower().split()).rstrip(".")
+
+
+@every_lesson
+def test_the_options_of_every_choice_stand_above_its_cell(entry):
+    source = notebooks.source_path(entry).read_text(encoding="utf-8")
+    for exercise in import_module(f"vizcourse.exercises.{entry.slug}").EXERCISES:
+        if not isinstance(exercise, ChoiceExercise):
+            continue
+        above = source.partition(f'choose("{exercise.id}"')[0].rpartition(f"### Exercise {exercise.id} ")[2]
+        assert above, f"{exercise.id}: no heading, or no choose() cell"
+        printed = dict(re.findall(r"^- \*\*(\w+)\*\* (.+(?:\n  .+)*)", above, flags=re.MULTILINE))
+        if not printed:  # the options are drawn: then they are named by their letters alone, and the question says so
+            drawn = {key: f"method {key}" for key in exercise.options}
+            assert exercise.options == drawn and f"**{min(drawn)}** to **{max(drawn)}**" in above, exercise.id
+            continue
+        assert list(printed) == list(exercise.options), exercise.id
+        for key, option in exercise.options.items():
+            # Nearly the same words, because a notebook can set a formula where the feedback cannot.
+            alike = difflib.SequenceMatcher(None, plain(printed[key]).split(), plain(option).split(), autojunk=False).ratio()
+            assert alike > 0.7, f"{exercise.id}, {key}: {printed[key]!r} is not {option!r}"
 
 
 @pytest.mark.skipif(os.environ.get("VIZCOURSE_OFFLINE") != "1", reason="the network is not cut off")

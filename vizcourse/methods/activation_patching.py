@@ -7,7 +7,7 @@ is carried by that activation: its indirect effect (Pearl 2001; Vig et al. 2020;
 - :func:`sweep` patches every layer in turn, and gives effects with intervals;
 - :func:`record` keeps both runs, for any combination of patches;
 - :func:`attribute` approximates a sweep by one gradient, :func:`path_patch` restores one path between two parts;
-- :func:`greyscale`, :func:`blur`, :func:`silhouette`, :func:`shuffle_patches` and :func:`embedding_noise` corrupt.
+- the corruptions (greyscale, blur and others) stand in :mod:`vizcourse.methods.corruptions`, and can be had from here too.
 
 Speed: both runs are made once, and what stands before the first patched layer is never run again; nor is a layer whose
 whole output is replaced, nor, in the last layer of a vision transformer, what the class token does not need.
@@ -15,8 +15,8 @@ whole output is replaced, nor, in the last layer of a vision transformer, what t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal
@@ -28,6 +28,40 @@ from torchvision.models import VisionTransformer
 from tqdm.auto import tqdm
 
 from vizcourse.hooks import capture, override, replace, resolve
+from vizcourse.methods.corruptions import (
+    Pictures,
+    Shifted,
+    blur,
+    device_of,
+    embedding_noise,
+    evaluating,
+    greyscale,
+    shuffle_patches,
+    silhouette,
+)
+
+__all__ = [
+    "COMPONENTS",
+    "METRICS",
+    "PatchingResult",
+    "Pictures",
+    "Runs",
+    "Shifted",
+    "attribute",
+    "blur",
+    "embedding_noise",
+    "evaluating",
+    "greyscale",
+    "head_values",
+    "measure",
+    "path_patch",
+    "record",
+    "shuffle_patches",
+    "silhouette",
+    "sites",
+    "sweep",
+    "window_layers",
+]
 
 #: What a torchvision `VisionTransformer` calls its parts. "heads" are the attention's heads, before its output matrix.
 COMPONENTS = {"resid": "", "attn_out": ".self_attention", "mlp_out": ".mlp", "heads": ".self_attention"}
@@ -37,101 +71,6 @@ Component = str | Sequence[str]
 Metric = str | Callable[[Tensor, Tensor], Tensor]
 Tokens = str | Sequence[int] | Tensor
 Direction = Literal["denoising", "noising"]
-
-# --------------------------------------------------------------------------------------------------------- corruptions
-
-
-def greyscale(images: Tensor) -> Tensor:
-    """Pictures (N, 3, height, width) without their colour: the brightness of ITU-R BT.601 in all three channels."""
-    weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-    return (images * weights).sum(dim=1, keepdim=True).expand_as(images).clone()
-
-
-def blur(images: Tensor, sigma: float = 2.0) -> Tensor:
-    """Pictures (N, 3, height, width) behind a Gaussian of standard deviation `sigma`, in pixels; 0 changes nothing."""
-    if sigma <= 0:
-        return images.clone()
-    reach = min(round(3 * sigma) or 1, min(images.shape[-2:]) - 1)
-    places = torch.arange(-reach, reach + 1, dtype=images.dtype, device=images.device)
-    kernel = torch.exp(-(places**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, -1)
-    padded = functional.pad(images, [reach] * 4, mode="reflect")
-    across = functional.conv2d(padded, kernel[..., None, :], groups=images.shape[1])
-    return functional.conv2d(across, kernel[..., None], groups=images.shape[1])
-
-
-def silhouette(images: Tensor, masks: Tensor) -> Tensor:
-    """The object as a shape without inside: its pixels all take their mean colour.
-
-    Args:
-        images: (N, 3, height, width).
-        masks: (N, height, width), true on the object.
-    """
-    if masks.shape != (len(images), *images.shape[2:]):
-        raise ValueError(
-            f"Masks must be (N, height, width) like the pictures, {(len(images), *images.shape[2:])}, not {tuple(masks.shape)}."
-        )
-    inside = masks.bool()[:, None].to(images)
-    mean = (images * inside).sum(dim=(2, 3), keepdim=True) / inside.sum(dim=(2, 3), keepdim=True).clamp(min=1)
-    return images * (1 - inside) + mean * inside
-
-
-def shuffle_patches(images: Tensor, patch: int = 16, *, seed: int = 0) -> Tensor:
-    """Pictures cut into squares of `patch` pixels, which are put together again at random (each picture its own way)."""
-    count, channels, height, width = images.shape
-    if height % patch or width % patch:
-        raise ValueError(f"Patches of {patch} px do not tile pictures of {height} × {width} px: choose a divisor of both.")
-    squares = functional.unfold(images, patch, stride=patch)  # (N, channels · patch², squares)
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.rand(count, squares.shape[2], generator=generator).argsort(dim=1).to(images.device)
-    squares = squares.gather(2, order[:, None].expand_as(squares))
-    return functional.fold(squares, (height, width), patch, stride=patch)
-
-
-@dataclass(frozen=True)
-class Shifted:
-    """A run that is corrupted inside the network: `offset` (N, …) is added to the output of `layer` on `images`."""
-
-    images: Tensor
-    layer: str
-    offset: Tensor
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, rows: slice) -> Shifted:
-        return Shifted(self.images[rows], self.layer, self.offset[rows])
-
-
-Pictures = Tensor | Shifted
-
-
-@torch.no_grad()
-def embedding_noise(
-    model: nn.Module, images: Tensor, strength: float = 3.0, *, seed: int = 0, layer: str = "encoder.dropout"
-) -> Shifted:
-    """The pictures with Gaussian noise on their embedded patches, as Meng et al. (2022) do with the words of a text.
-
-    Args:
-        model: a vision transformer, whose first token is the class token and stays as it is.
-        images: (N, 3, height, width).
-        strength: standard deviation of the noise, in standard deviations of the embeddings ("3" in that paper).
-        seed: of the noise.
-        layer: the layer whose output are the embeddings (N, tokens, width).
-
-    Returns:
-        What `sweep` and the others take in the place of corrupted pictures.
-    """
-    parts = []
-    with evaluating(model), capture(model, layer, stop=True) as acts:
-        for part in images.split(128):
-            model(part.to(_device(model)))
-            parts.append(acts[resolve(model, layer)[0]].cpu())
-    embeddings = torch.cat(parts)
-    noise = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(seed))
-    noise[:, 0] = 0
-    return Shifted(images, layer, noise * strength * embeddings[:, 1:].std())
-
 
 # -------------------------------------------------------------------------------------------------------------- metrics
 
@@ -162,22 +101,6 @@ def _rival(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 # ------------------------------------------------------------------------------------------------------- the two runs
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in eval mode, and each of its parts in its own mode again afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def _blocks(model: nn.Module) -> list[str]:
@@ -250,10 +173,10 @@ class _Run:
 
         with ExitStack() as stack:
             if isinstance(pictures, Shifted):
-                self.images, offset = pictures.images.to(_device(model)), pictures.offset.to(_device(model))
+                self.images, offset = pictures.images.to(device_of(model)), pictures.offset.to(device_of(model))
                 stack.enter_context(replace(model, {pictures.layer: lambda output: output + offset}))
             else:
-                self.images = pictures.to(_device(model))
+                self.images = pictures.to(device_of(model))
             for name in self.before:
                 stack.callback(modules[name].register_forward_pre_hook(begin(name)).remove)
             for name in {*self.before, *(other for others in beside.values() for other in others)}:
@@ -730,7 +653,7 @@ def _gradients(model: nn.Module, pictures: Pictures, names: list[str], metric: C
     """The gradient of the summed metric with respect to the outputs of some layers."""
     images = pictures.images if isinstance(pictures, Shifted) else pictures
     # The weights may be frozen; pixels that ask for a gradient put every activation into the graph.
-    images = images.detach().to(_device(model)).clone().requires_grad_()
+    images = images.detach().to(device_of(model)).clone().requires_grad_()
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad())
         stack.enter_context(evaluating(model))

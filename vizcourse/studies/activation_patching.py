@@ -278,6 +278,8 @@ def register(many: int = MANY, some: int = SOME) -> None:
         ("partner-attn_out-1", lambda: partner("attn_out", 1, some)),
         ("stranger-attn_out-3", lambda: stranger("attn_out", 3, some)),
         ("grey-attn_out-3-noising", lambda: grey("attn_out", 3, some, "noising")),
+        # Denoising on the very pictures of the noising study, so that the two directions can be compared.
+        ("grey-attn_out-3-some", lambda: grey("attn_out", 3, some)),
         ("grey-mlp_out-3", lambda: grey("mlp_out", 3, some)),
         ("grey-mlp_out-1", lambda: grey("mlp_out", 1, some)),
         ("partner-mlp_out-3", lambda: partner("mlp_out", 3, some)),

@@ -246,7 +246,7 @@ class PatchBay(Explorer):
         what = (
             f"{_in_words(result.cells)} patched into the {into} run ({count}, {tokens})"
             if result.cells
-            else f"Nothing is patched: this is the {into} run"
+            else f"No cell is on, so nothing is patched: this is the {into} run"
         )
         return (
             f"{what}. Answer: {names[int(result.patched.argmax())]}. Probability of {names[label]}: clean {clean:.2f}, "
@@ -459,7 +459,8 @@ class CorruptionMixer(Explorer):
         axes[1].set_xticks(layers[::2])
         word = WORDS.get(found.component, found.component)
         axes[1].set_xlabel(f"centre of the window of {found.window} ({word})", fontsize=9)
-        axes[1].set_title("probability given back", fontsize=10)
+        axes[1].set_title("given back, layer by layer", fontsize=10)
+        axes[1].set_ylabel("probability", fontsize=9, labelpad=1)
         axes[1].legend(fontsize=7, frameon=False, loc="upper right")
         levels = range(len(result.totals))
         axes[2].plot(levels, result.totals, "s--", color=plotting.RED, ms=4, label="total")
@@ -469,6 +470,7 @@ class CorruptionMixer(Explorer):
         axes[2].set_xticks(list(levels))
         axes[2].set_xlabel("strength", fontsize=9)
         axes[2].set_title("lost and given back", fontsize=10)
+        axes[2].set_ylabel("probability", fontsize=9, labelpad=1)
         axes[2].legend(fontsize=7, frameon=False, loc="upper left")
         for each in axes[1:]:
             each.tick_params(labelsize=8)
@@ -546,8 +548,6 @@ class WhereInThePicture(Explorer):
 
     title = "Where in the picture: patch only some places, layer by layer"
     width = 860
-    #: Share of a token's square that the object must cover for the token to count as the object's.
-    covered = 0.2
 
     def __init__(
         self, model: nn.Module, clean: Tensor, corrupted: Tensor, labels: Tensor, masks: Tensor | None = None
@@ -557,9 +557,8 @@ class WhereInThePicture(Explorer):
         self.side = math.isqrt(model.seq_length - 1)
         self.objects = None
         if masks is not None:
-            shares = nn.functional.adaptive_avg_pool2d(masks.float(), self.side)
-            # The largest share counts in any case, so that a small object has at least one token.
-            self.objects = (shares >= self.covered) | (shares == shares.amax(dim=(1, 2), keepdim=True))
+            # The tokens that the object touches, as in the lesson's study of the same question.
+            self.objects = nn.functional.adaptive_max_pool2d(masks.float(), self.side).bool()
         # Two copies of each pair: one forward pass then measures a region and the rest of the picture together.
         self._runs = functools.lru_cache(maxsize=None)(
             lambda number: record(model, clean[[number] * 2], corrupted[[number] * 2], components=tuple(WORDS))
@@ -654,7 +653,8 @@ class WhereInThePicture(Explorer):
         axes[1].tick_params(labelsize=8)
         centre = "layer" if result.window == 1 else f"centre of the window of {result.window}"
         axes[1].set_xlabel(f"{centre} ({WORDS[result.component]})", fontsize=9)
-        axes[1].set_title("probability given back", fontsize=10)
+        axes[1].set_title("given back, layer by layer", fontsize=10)
+        axes[1].set_ylabel("probability", fontsize=9, labelpad=1)
         axes[1].legend(fontsize=7.5, frameon=False, loc="center right")
         return plotting.png(figure, dpi=90)
 
