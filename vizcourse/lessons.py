@@ -54,7 +54,7 @@ LESSONS: tuple[Lesson, ...] = (
         title="Grad-CAM, attribution, and whether to believe it",
         promise="Compute and read Grad-CAM, choose an attribution method for a purpose, and put any saliency map through tests "
         "that famous ones fail.",
-        minutes=90,
+        minutes=120,
         stars=2,
         builds_on=("01",),
     ),

@@ -241,9 +241,10 @@ def quiz(model, world):
     return WhoseMap(model, world[0], LAYER)
 
 
-def test_each_picture_comes_once_with_each_source(quiz):
+def test_each_picture_comes_once_and_each_source_equally_often(quiz):
     for method in quiz.methods:
-        assert sorted(quiz._order[method]) == [(source, picture) for source in range(3) for picture in range(3)]
+        sources, pictures = zip(*quiz._order[method], strict=True)
+        assert sorted(sources) == sorted(pictures) == [0, 1, 2]
 
 
 def test_an_answer_stands_is_counted_and_shows_the_truth(quiz):
@@ -258,18 +259,18 @@ def test_an_answer_stands_is_counted_and_shows_the_truth(quiz):
 
 
 def test_answers_are_kept_by_question_and_method(quiz):
-    for question in range(1, 10):
+    for question in range(1, 4):
         quiz.set(question=question)
         assert quiz.controls["answer"].value == NO_ANSWER
         quiz.set(answer=quiz.truth("guided backprop", question))
-    assert quiz.answer_value() == {"guided backprop": (9, 9), "gradient": (0, 0), "Grad-CAM": (0, 0)}
-    assert torch.equal(quiz.result.counts, 3 * torch.eye(3, dtype=torch.long))
+    assert quiz.answer_value() == {"guided backprop": (3, 3), "gradient": (0, 0), "Grad-CAM": (0, 0)}
+    assert torch.equal(quiz.result.counts, torch.eye(3, dtype=torch.long))
     quiz.set(method="Grad-CAM")
     assert quiz.controls["answer"].value == NO_ANSWER and quiz.result.counts.sum() == 0
-    quiz.set(method="guided backprop", question=4)
-    assert quiz.controls["answer"].value == quiz.truth("guided backprop", 4)
+    quiz.set(method="guided backprop", question=2)
+    assert quiz.controls["answer"].value == quiz.truth("guided backprop", 2)
     quiz.set(answer=NO_ANSWER)
-    assert quiz.answer_value()["guided backprop"] == (9, 9)
+    assert quiz.answer_value()["guided backprop"] == (3, 3)
 
 
 def test_the_trained_networks_maps_are_those_of_the_method(quiz, model, world):

@@ -114,6 +114,18 @@ def _pixel_gradients(model, images, classes, layer):
     return acts[layer].detach(), gradients
 
 
+def _nothing_asks(model, images, classes, layer):
+    with capture(model, layer) as acts:
+        logits = model(images)
+    (gradients,) = torch.autograd.grad(_own(logits, classes).sum(), acts[layer])
+    return acts[layer].detach(), gradients
+
+
+def _no_grad_kept(model, images, classes, layer):
+    """What `number.backward()` and `acts[layer].grad` give, without PyTorch's warning."""
+    return activations_and_gradients(model, images, classes, layer)[0], None
+
+
 def _gradients_first(model, images, classes, layer):
     return tuple(reversed(activations_and_gradients(model, images, classes, layer)))
 
@@ -200,6 +212,18 @@ GRADIENTS = CodeExercise(
             "These are gradients with respect to the *pixels*. Grad-CAM stops at the layer: "
             "`torch.autograd.grad(number, acts[layer])`.",
             _pixel_gradients,
+        ),
+        Mistake(
+            "nothing-asks",
+            "Nothing asks for gradients: the course's networks do not, and so a picture has to. Begin with "
+            "`images = images.clone().requires_grad_()`, and run the network on these.",
+            _nothing_asks,
+        ),
+        Mistake(
+            "no-grad-kept",
+            "Your gradients are None: a tensor in the middle of a network keeps no `.grad` after `backward()`. Use "
+            "`torch.autograd.grad(number, acts[layer])`, or call `acts[layer].retain_grad()` before `backward()`.",
+            _no_grad_kept,
         ),
         Mistake("swapped", "The two are in the wrong order: the activations come first, then the gradients.", _gradients_first),
         Mistake("one-only", "You return the gradients alone; return both, `acts[layer], gradients`.", _only_gradients),
@@ -315,6 +339,10 @@ def _between_0_and_1(maps):
     return (maps - low) / (high - low).clamp(min=1e-12)
 
 
+def _over_its_largest(maps):
+    return maps / maps.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+
+
 def _map_cases(seed):
     generator = torch.Generator().manual_seed(seed)
 
@@ -402,6 +430,12 @@ MAP = CodeExercise(
             "map is strong and another is nothing.",
             lambda activations, gradients: _between_0_and_1(_weighted(activations, gradients).sum(1).relu()),
         ),
+        Mistake(
+            "divided-by-largest",
+            "You divide each map by its largest value. Do that for the eye, when drawing; here it would hide that one map is "
+            "strong and another is nothing.",
+            lambda activations, gradients: _over_its_largest(_weighted(activations, gradients).sum(1).relu()),
+        ),
     ),
     unlisted=(
         lambda activations, gradients: (gradients.sum(dim=(2, 3), keepdim=True) * activations).sum(1).relu(),
@@ -463,6 +497,18 @@ BY_HEAD = AnswerExercise(
             "half",
             "You let the gradient begin half-way. It begins where a + b reaches 1: 3α = 1.",
             (1, 0.5),
+        ),
+        Mistake(
+            "rounded",
+            "Nearly, but rounded too far: write fractions, or at least two decimals.",
+            lambda value: abs(value[0] - 4 / 3) < 0.04 and abs(value[1] - 2 / 3) < 0.04,
+            example=(1.3, 0.7),
+        ),
+        Mistake(
+            "text",
+            "These are texts, not numbers. Leave the quotation marks out: Python works out `4 / 5` by itself.",
+            lambda value: any(isinstance(each, str) for each in value),
+            example=("4/5", "1/5"),
         ),
         Mistake(
             "total",
@@ -840,8 +886,8 @@ FIVE = ChoiceExercise(
         ),
         Mistake(
             "coarse",
-            "Method d is coarse and may miss the object, but upper and lower row have hardly anything in common: that is how a "
-            "map passes. (This is Grad-CAM.)",
+            "Method d is coarse and may miss the object, but upper and lower row have nothing in common: that is how a map "
+            "passes. (This is Grad-CAM. In the random network nothing speaks for the class, so its map is empty.)",
             "d",
         ),
         Mistake(

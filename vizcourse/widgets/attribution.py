@@ -219,6 +219,16 @@ CASCADE_METHODS: dict[str, sanity_checks.Method] = {
     "guided Grad-CAM": attribution.METHODS["guided Grad-CAM"],
     "edge detector": lambda model, images, target, layer: sanity_checks.edge_detector(images),
 }
+#: One colour a method, in the lab and in the lesson's figures. Okabe and Ito's, as in plotting, and two more of theirs.
+METHOD_COLOURS = {
+    "gradient": plotting.BLUE,
+    "SmoothGrad": "#56B4E9",
+    "integrated gradients": "#CC79A7",
+    "guided backprop": plotting.RED,
+    "Grad-CAM": plotting.GREEN,
+    "guided Grad-CAM": plotting.ORANGE,
+    "edge detector": plotting.GREY,
+}
 _METRIC_NAMES = {
     "rank correlation, without sign": "spearman",
     "rank correlation, with sign": "spearman signed",
@@ -333,12 +343,11 @@ class CascadeExplorer(Explorer):
         axes[0].text(width / 2, height + gap + height / 2, f"{result.number} random\n→", ha="center", va="center", fontsize=8)
         axes[0].text(width / 2, 2 * height + gap + 4, "similarity", ha="center", va="top", fontsize=8)
         styles = ["-", "--", "-.", ":"]
-        palette = [plotting.BLUE, plotting.ORANGE, plotting.GREEN, plotting.RED, "black", plotting.GREY]
         for number, (method, values) in enumerate(result.similarity.items()):
             axes[1].plot(
                 values.tolist(),
                 styles[number % 4],
-                color=palette[number % 6],
+                color=METHOD_COLOURS.get(method, "black"),
                 linewidth=1.6,
                 label=method,
                 marker=".",
@@ -349,7 +358,7 @@ class CascadeExplorer(Explorer):
             range(len(self.cascade.blocks) + 1), ["trained", *self.cascade.blocks], rotation=60, fontsize=7, ha="right"
         )
         axes[1].set_ylim(-0.45, 1.05)
-        axes[1].set_title(result.metric, fontsize=10)
+        axes[1].set_title(f"{result.metric}: this picture", fontsize=10)
         axes[1].tick_params(axis="y", labelsize=8)
         figure.legend(
             *axes[1].get_legend_handles_labels(),
@@ -613,7 +622,7 @@ class WhoseMap(Explorer):
 
     Args:
         model: a classifier in eval mode.
-        images: pictures, ``(N, 3, H, W)``; there are 3 N questions for each method, each picture once for each source.
+        images: pictures, ``(N, 3, H, W)``; there are N questions for each method, each about another picture.
         layer: for the Grad-CAM methods.
         methods: names from ``attribution.METHODS``.
         random_network: by default the same network with all of its weights drawn anew.
@@ -643,9 +652,17 @@ class WhoseMap(Explorer):
             for method in self.methods
         }
         generator = torch.Generator().manual_seed(seed)
-        # One order of (source, picture) for each method, so that the answers to one give nothing away about the next.
+        # No picture comes twice, or two maps of it could be compared; each source comes equally often. An order of its own
+        # for each method, so that the answers to one give nothing away about the next.
+        count = len(images)
         self._order = {
-            method: [divmod(int(each), len(images)) for each in torch.randperm(3 * len(images), generator=generator)]
+            method: list(
+                zip(
+                    (torch.arange(count) % 3)[torch.randperm(count, generator=generator)].tolist(),
+                    torch.randperm(count, generator=generator).tolist(),
+                    strict=True,
+                )
+            )
             for method in self.methods
         }
         self.given: dict[tuple[str, int], str] = {}
@@ -654,7 +671,7 @@ class WhoseMap(Explorer):
     def make_controls(self) -> dict[str, Any]:
         return {
             "method": ipywidgets.Dropdown(options=self.methods, description="Method", style=_STYLE),
-            "question": ipywidgets.IntSlider(1, 1, 3 * len(self.images), description="Question"),
+            "question": ipywidgets.IntSlider(1, 1, len(self.images), description="Question"),
             "answer": ipywidgets.ToggleButtons(
                 options=[NO_ANSWER, *SOURCES], description="Made with", style={"button_width": "130px"}
             ),
