@@ -97,3 +97,59 @@ def test_other_ways_to_stay_orthonormal_are_accepted():
 
     for function in (polar, parametrized):
         assert lesson.ROTATION.verdict(function).status == "solved"
+
+
+def _loop(body, *, prepare=lambda start: start.clone().requires_grad_()):
+    """A learner's loop for exercise 5.5 from what stands in it: `body(weight, optimizer, loss)` gives the matrix it used."""
+
+    def train_rotation(loss, start, steps=200, learning_rate=0.05):
+        weight = prepare(start)
+        optimizer = torch.optim.Adam([weight], lr=learning_rate)
+        for _ in range(steps):
+            body(weight, optimizer, loss)
+        return torch.linalg.qr(weight).Q.detach()
+
+    return train_rotation
+
+
+def _forgets_to_clear(weight, optimizer, loss):
+    loss(torch.linalg.qr(weight).Q).backward()
+    optimizer.step()
+
+
+def _overwrites_before_the_loss(weight, optimizer, loss):
+    weight.data = torch.linalg.qr(weight.data).Q
+    optimizer.zero_grad()
+    loss(weight).backward()
+    optimizer.step()
+
+
+def _detaches(weight, optimizer, loss):
+    optimizer.zero_grad()
+    loss(torch.linalg.qr(weight).Q.detach()).backward()
+    optimizer.step()
+
+
+def _keeps_the_graph(loss, start, steps=200, learning_rate=0.05):
+    weight = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([weight], lr=learning_rate)
+    rotation = torch.linalg.qr(weight).Q
+    for _ in range(steps):
+        loss(rotation).backward(retain_graph=True)
+        optimizer.step()
+    return rotation.detach()
+
+
+@pytest.mark.parametrize(
+    ("loop", "words"),
+    [
+        (_loop(_forgets_to_clear), "`optimizer.zero_grad()` is missing"),
+        (_loop(_overwrites_before_the_loss), "Adam's steps and yours undo each other"),
+        (_loop(_detaches), "No gradient reaches the weight"),
+        (_loop(_detaches, prepare=torch.clone), "No gradient reaches the weight"),
+        (_keeps_the_graph, "once, before the loop"),
+    ],
+)
+def test_a_loop_that_goes_astray_is_told_how(loop, words):
+    verdict = lesson.ROTATION.verdict(loop)
+    assert verdict.status == "wrong" and words in verdict.text

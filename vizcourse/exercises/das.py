@@ -102,6 +102,12 @@ LABELS = CodeExercise(
             lambda base, source, variable: 1 - counterfactual_labels(base, source, variable),
         ),
         Mistake(
+            "both-true",
+            "You answer 1 only where both variables are true. The model says yes where the two are *equal*: both true, or both "
+            "false.",
+            lambda base, source, variable: _values_only(base, source, variable).all(1).long(),
+        ),
+        Mistake(
             "variable",
             "You return the new value of the variable. The label is the model's *answer*, which also depends on the other one.",
             lambda base, source, variable: source[:, variable].long(),
@@ -370,6 +376,11 @@ IIA = CodeExercise(
             ),
         ),
         Mistake(
+            "mean-of-bool",
+            "PyTorch takes no mean of True and False: `.float()` first, then `.mean()`.",
+            lambda rest, base, source, rotation, labels: (_answers(rest, base, source, rotation) == labels).mean(),
+        ),
+        Mistake(
             "each-pair",
             "You return the hits of the single pairs. Take their mean.",
             lambda rest, base, source, rotation, labels: (_answers(rest, base, source, rotation) == labels).float(),
@@ -515,7 +526,16 @@ def _rotation_judge(learner):
         # Not orthonormal itself, and far from the best.
         start = torch.randn(size, dim, generator=torch.Generator().manual_seed(seed + 5)) * 1.5
         kept = start.clone()
-        problem = _rotation_problem(learner(loss, start, steps=200, learning_rate=0.05), loss, size, dim)
+        try:
+            found = learner(loss, start, steps=200, learning_rate=0.05)
+        except RuntimeError as error:
+            # PyTorch's words for two loops in which no gradient reaches the weight anew.
+            if "backward through the graph a second time" in str(error):
+                return Problem(mistake="once")
+            if "does not require grad" in str(error):
+                return Problem(mistake="no-gradient")
+            raise
+        problem = _rotation_problem(found, loss, kept)
         if problem is None and not torch.equal(start.detach(), kept):
             problem = Problem(mistake="start-spoilt")
         if problem is not None:
@@ -523,8 +543,8 @@ def _rotation_judge(learner):
     return None
 
 
-def _rotation_problem(found, loss, size, dim):
-    given = loss.given
+def _rotation_problem(found, loss, start):
+    given, (size, dim) = list(loss.given), start.shape
     if not given:
         return "Your function never calls `loss`."
     if not isinstance(found, torch.Tensor):
@@ -554,6 +574,8 @@ def _rotation_problem(found, loss, size, dim):
         return Problem(mistake="attached")
     if len(given) < 150:
         return f"With `steps=200`, `loss` was called {len(given)} times: take a step for each."
+    if all(torch.equal(each, given[0]) for each in given):
+        return Problem(mistake="once")
     late = given[len(given) // 2 :]
     if all(torch.equal(each, late[0]) for each in late):
         return Problem(mistake="stuck")
@@ -561,12 +583,23 @@ def _rotation_problem(found, loss, size, dim):
     if last > first + 1e-3:
         return Problem(f"It went from {first:.2f} to {last:.2f}.", mistake="uphill")
     if last > -0.985:
+        detail = f"The loss only came down to {last:.3f}; the lowest there is, is −1."
+        for mistake, wrong in _DETOURS:
+            if _same_path(given, wrong, loss, start):
+                return Problem(detail, mistake=mistake)
         return (
-            f"The columns are orthonormal, but the loss only came down to {last:.3f}; the lowest there is, is −1. Is "
-            "the gradient cleared before each step, and does it pass through the orthonormalisation? If you overwrite the "
-            "weight with its orthonormal matrix instead, Adam's steps and yours can undo each other: leave the weight as it is."
+            f"The columns are orthonormal. {detail} Is it Adam with the given learning rate, is the gradient cleared before "
+            "each step, does it pass through the orthonormalisation, and does nothing but Adam write into the weight?"
         )
     return None
+
+
+def _same_path(given, wrong, loss, start, steps=12):
+    """Whether a known wrong loop goes through the same first subspaces. It starts where the learner's did."""
+    loss.given.clear()
+    wrong(loss, start.clone(), steps=steps, learning_rate=0.05)
+    pairs = zip(given[:steps], loss.given[:steps], strict=False)
+    return all(torch.allclose(one @ one.T, other @ other.T, atol=1e-4) for one, other in pairs)
 
 
 def _trained(orthonormal, *, before=lambda weight: weight, after=lambda weight: weight, sign=1):
@@ -619,6 +652,72 @@ def _start_trained(loss, start, steps=200, learning_rate=0.05):
         loss(_qr(weight)).backward()
         optimizer.step()
     return _qr_end(weight)
+
+
+def _accumulated(loss, start, steps=200, learning_rate=0.05):
+    weight = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([weight], lr=learning_rate)
+    for _ in range(steps):
+        loss(_qr(weight)).backward()
+        optimizer.step()
+    return _qr_end(weight)
+
+
+def _overwritten(of_start, seen):
+    """A loop that writes the orthonormal matrix into the weight after each step."""
+
+    def wrong(loss, start, steps=200, learning_rate=0.05):
+        weight = of_start(start.clone()).detach().requires_grad_()
+        optimizer = torch.optim.Adam([weight], lr=learning_rate)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss(seen(weight)).backward()
+            optimizer.step()
+            with torch.no_grad():
+                weight.copy_(_qr(weight))
+        return weight.detach()
+
+    return wrong
+
+
+def _other_optimizer(make):
+    """A loop with another optimizer: ``make`` is given the weight and the learning rate."""
+
+    def wrong(loss, start, steps=200, learning_rate=0.05):
+        weight = start.clone().requires_grad_()
+        optimizer = make(weight, learning_rate)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss(_qr(weight)).backward()
+            optimizer.step()
+        return _qr_end(weight)
+
+    return wrong
+
+
+_by_sgd = _other_optimizer(lambda weight, learning_rate: torch.optim.SGD([weight], lr=learning_rate))
+_own_rate = _other_optimizer(lambda weight, learning_rate: torch.optim.Adam([weight]))
+
+#: Loops that end above the minimum, known by the way that they take.
+_DETOURS = (
+    ("accumulated", _accumulated),
+    ("overwritten", _overwritten(_qr, _as_is)),
+    ("overwritten", _overwritten(_as_is, _qr)),
+    ("overwritten", _overwritten(_qr, _qr)),
+    ("learning-rate", _own_rate),
+    ("not-adam", _by_sgd),
+)
+
+
+def _once(loss, start, steps=200, learning_rate=0.05):
+    weight = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([weight], lr=learning_rate)
+    rotation = _qr(weight)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(rotation).backward()
+        optimizer.step()
+    return rotation.detach()
 
 
 def _one_step(loss, start, steps=200, learning_rate=0.05):
@@ -699,6 +798,39 @@ ROTATION = CodeExercise(
             "After a while the matrix no longer moves. If you write `weight = …` inside the loop, that is a new tensor, and "
             "Adam still holds the old one. Leave the weight to Adam, and make the orthonormal matrix of it in each step.",
             _other_matrix,
+        ),
+        Mistake(
+            "accumulated",
+            "The gradients of all steps pile up: `optimizer.zero_grad()` is missing before `backward()`.",
+            _accumulated,
+        ),
+        Mistake(
+            "overwritten",
+            "You write the orthonormal matrix into the weight after each step: Adam's steps and yours undo each other, and "
+            "the search stops short. Leave the weight to Adam, and give the loss an orthonormal matrix made of it.",
+            _overwritten(_qr, _as_is),
+        ),
+        Mistake(
+            "once",
+            "You make the orthonormal matrix once, before the loop, so no step of Adam reaches the loss. Make it of the weight "
+            "anew in every step.",
+            _once,
+        ),
+        Mistake(
+            "no-gradient",
+            "No gradient reaches the weight: give your copy of `start` a `.requires_grad_()`, and do not `.detach()` before "
+            "the loss.",
+            _trained(_qr_end, after=_qr_end),
+        ),
+        Mistake(
+            "learning-rate",
+            "Your Adam runs with its own learning rate, 0.001: pass it `lr=learning_rate`.",
+            _own_rate,
+        ),
+        Mistake(
+            "not-adam",
+            "This is plain gradient descent (SGD), too slow with this learning rate: asked for is `torch.optim.Adam`.",
+            _by_sgd,
         ),
         Mistake(
             "start-spoilt",
