@@ -74,7 +74,7 @@ LESSONS: tuple[Lesson, ...] = (
         title="Distributed alignment search on ResNet-18",
         promise="State a causal claim about a network, find the subspace that realises it, measure it by interchange "
         "interventions, and tell a finding from an artefact.",
-        minutes=80,
+        minutes=90,
         stars=3,
         builds_on=("01",),
     ),
@@ -83,8 +83,8 @@ LESSONS: tuple[Lesson, ...] = (
         slug="gradual_interventions",
         title="Gradual interventions",
         promise="Ask of one picture whether a property changes the prediction, by how much, and whether it is more than "
-        "chance, and find a bias that no saliency map shows.",
-        minutes=90,
+        "chance, and find a bias that a saliency map does not name.",
+        minutes=110,
         stars=2,
         builds_on=("01", "03"),
     ),

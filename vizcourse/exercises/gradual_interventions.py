@@ -17,6 +17,7 @@ from torch import nn
 from vizcourse.exercises.core import AnswerExercise, ChoiceExercise, CodeExercise, Mistake, Problem
 from vizcourse.methods.property_gradients import permutation_test
 from vizcourse.models import load
+from vizcourse.worlds import gradual, scenes
 
 # --- 7.1 the response curve --------------------------------------------------------------------------------------------
 
@@ -46,6 +47,10 @@ def _named_class(model, pictures, target):
 
 def _first_class(model, pictures, target):
     return model(pictures).softmax(dim=1)[:, 0]
+
+
+def _second_class(model, pictures, target):
+    return model(pictures).softmax(dim=1)[:, 1]
 
 
 def _row_not_column(model, pictures, target):
@@ -114,6 +119,11 @@ RESPONSE = CodeExercise(
         ),
         Mistake("first-class", "You always follow class 0. Follow class `target`.", _first_class),
         Mistake(
+            "second-class",
+            "You always follow class 1, the dog: the column is written down. Follow class `target`, whichever it is.",
+            _second_class,
+        ),
+        Mistake(
             "row",
             "`probabilities[target]` is a *row*: all classes at one step. A column is wanted: `probabilities[:, target]`.",
             _row_not_column,
@@ -155,6 +165,11 @@ def _secant(responses, values):
     inside = (responses[2:] - responses[:-2]) / (values[2:] - values[:-2])
     sides = responses.diff() / values.diff()
     return torch.cat([sides[:1], inside, sides[-1:]])
+
+
+def _half_the_difference(responses, values):
+    sides = responses.diff() / values.diff()
+    return torch.cat([sides[:1], (responses[2:] - responses[:-2]) / 2, sides[-1:]])
 
 
 def _plain_mean_of_sides(responses, values):
@@ -233,9 +248,16 @@ SLOPES = CodeExercise(
             _spacing_ignored,
         ),
         Mistake(
+            "half-the-difference",
+            "`(next - last) / 2`: that is for steps of width 1. These have other widths, and uneven ones: weigh the slopes of "
+            "both gaps.",
+            _half_the_difference,
+        ),
+        Mistake(
             "secant",
-            "You divide the rise over both gaps by the width of both gaps. On even steps that is right; on uneven ones it is "
-            "the slope somewhere beside the step, because the longer gap gets the larger weight. The shorter must.",
+            "You weigh each slope with its *own* gap (which is the same as dividing the rise over both gaps by the width of "
+            "both). On even steps that is right; on uneven ones the longer gap gets the larger weight. The shorter must: "
+            "left slope with the right gap, and the other way round.",
             _secant,
         ),
         Mistake(
@@ -326,6 +348,14 @@ def _square_mean(responses, values):
     return slopes(responses, values).square().mean().sqrt()
 
 
+def _root_not_taken(responses, values):
+    return slopes(responses, values).square().mean()
+
+
+def _values_ignored(responses, values):
+    return slopes(responses, torch.arange(len(responses)).to(responses)).abs().mean()
+
+
 def _over_the_property(responses, values):
     return torch.trapezoid(slopes(responses, values).abs(), values) / (values[-1] - values[0])
 
@@ -377,7 +407,21 @@ SCORE = CodeExercise(
             "You average the response itself. A probability that stays at 0.9 has a large mean and no slope.",
             _of_the_response,
         ),
-        Mistake("squares", "The score averages absolute values, not squares.", _square_mean),
+        Mistake(
+            "squares",
+            "The score averages absolute values, not squares: squares would let one steep place count for many.",
+            _root_not_taken,
+        ),
+        Mistake(
+            "root-of-squares",
+            "This is the root of the mean square. The score averages absolute values.",
+            _square_mean,
+        ),
+        Mistake(
+            "values-ignored",
+            "`values` has no effect: you take every gap as 1. Hand `values` on to `slopes`.",
+            _values_ignored,
+        ),
         Mistake(
             "over-the-property",
             "You weigh each slope with the width of its gap: a mean over the property. The published score is a plain mean "
@@ -450,6 +494,14 @@ def _upper_tail(observed, shuffled):
 
 def _lower_tail(observed, shuffled):
     return ((shuffled <= observed).sum() + 1) / (len(shuffled) + 1)
+
+
+def _upper_share(observed, shuffled):
+    return (shuffled >= observed).float().mean()
+
+
+def _lower_share(observed, shuffled):
+    return (shuffled <= observed).float().mean()
 
 
 def _published(observed, shuffled):
@@ -530,6 +582,18 @@ P_VALUE = CodeExercise(
             "You count only orders that score *lower*. Most effects lie there, but the test is two-sided: count distances "
             "from the mean.",
             _lower_tail,
+        ),
+        Mistake(
+            "upper-tail-alone",
+            "Two things. You count only orders that score *higher*: the test is two-sided, so count distances from the mean. "
+            "And the true order is one of the orders: put it in with the shuffled ones.",
+            _upper_share,
+        ),
+        Mistake(
+            "lower-tail-alone",
+            "Two things. You count only orders that score *lower*: the test is two-sided, so count distances from the mean. "
+            "And the true order is one of the orders: put it in with the shuffled ones.",
+            _lower_share,
         ),
         Mistake(
             "published",
@@ -661,7 +725,7 @@ answer("7.6", (small, large))""",
         "The test asks whether the order of the steps matters, not how far the response moves. What is the smoothest curve "
         "with a span of 0.01?",
         "For the second curve, the order must *not* matter: any other order would do as well. `torch.rand(50)` is such a "
-        "curve.",
+        "curve; if p is below 0.1, draw again.",
     ),
     mistakes=tuple(
         Mistake(name, message, _recognised(name), example=_example(name))
@@ -798,7 +862,7 @@ def _local_judge(value):
     spans = {name.removeprefix("pets-"): float(span) for name, span in value["span"].items()}
     measured = f"Measured: dark-cats {spans['dark-cats']:.3f}, dark-dogs {spans['dark-dogs']:.3f}."
     if value["factor"] != "colour":
-        return Problem(measured, mistake="other-property")
+        return Problem(f"The dial is on *{value['factor']}*; choose *colour*.", mistake="other-property")
     cats, dogs = spans["dark-cats"], spans["dark-dogs"]
     if cats > 0.5 and dogs < 0.01:
         return None
@@ -827,7 +891,7 @@ LOCAL = AnswerExercise(
     stars=2,
     minutes=6,
     judge=_local_judge,
-    blank=lambda value: isinstance(value, Mapping) and value.get("factor") == "size",
+    blank=lambda value: isinstance(value, Mapping) and (value.get("scene"), value.get("factor")) == (3, "size"),
     setup_source="from vizcourse.widgets.gradual_interventions import PropertyDial\ndial = PropertyDial()",
     solution_source='dial.set(scene=0, factor="colour")\nanswer("7.8", dial)',
     hints=(
@@ -837,7 +901,7 @@ LOCAL = AnswerExercise(
     mistakes=(
         Mistake(
             "other-property",
-            "The property is not the fur: set it to *colour*.",
+            "The property is not the fur.",
             _local("other-property"),
             example=_local_example("brightness", 0.9, 0.001),
         ),
@@ -907,4 +971,60 @@ IGNORED = ChoiceExercise(
     used_next="Ask it of every claim that a network does not use something.",
 )
 
-EXERCISES = (RESPONSE, SLOPES, SCORE, STEPS, P_VALUE, CURVES, SUSPECTS, LOCAL, IGNORED)
+# --- 7.10 a property that the network ignores --------------------------------------------------------------------------
+
+
+def ignored_property(choices=("brightness", "rotation", "scene", "size", "texture"), count=16, steps=12):
+    """The one property that moves the answer of ``pets-unbiased`` by less than 0.01 on every scene."""
+    network = load("pets-unbiased")
+    animals = scenes.sample(count, 70, object=("cat", "dog"))
+    spans = {}
+    for factor in choices:
+        pictures = torch.cat([gradual.turn(scene, factor, steps=steps).pictures for scene in animals])
+        with torch.no_grad():
+            probability = network(pictures).softmax(dim=1)[:, 1].reshape(count, steps)
+        spans[factor] = float((probability.amax(1) - probability.amin(1)).max())
+    (ignored,) = (factor for factor, span in spans.items() if span < 0.01)
+    return ignored
+
+
+PROPERTY = AnswerExercise(
+    id="7.10",
+    title="The property that the network ignores",
+    stars=2,
+    minutes=5,
+    reference=ignored_property,
+    solution_source='answer("7.10", "texture")',
+    hints=(
+        "One scene cannot show it. Stack the pictures of all 16 scenes, "
+        "`torch.stack([gradual.turn(scene, factor, steps=12).pictures for scene in animals])`, and `property_effect` measures "
+        "them together.",
+        "Look at `effect.span.max()`, the largest span of all scenes. Neither the mean span nor p answers the question.",
+    ),
+    mistakes=(
+        Mistake(
+            "size",
+            "On most scenes the size moves nothing, but on some the span is above 0.2. Look at the largest span, not at a "
+            "typical one.",
+            "size",
+        ),
+        Mistake(
+            "scene",
+            "On three scenes of four the scenery moves nothing; on one the span is near 0.5. Look at the largest span, not at "
+            "a typical one.",
+            "scene",
+        ),
+        Mistake(
+            "brightness",
+            "You will remember p7.2: turned down as far as 0.3, the light upsets this network most of all.",
+            "brightness",
+        ),
+        Mistake("rotation", "Figure 2 shows the same network calling a tilted dog a cat.", "rotation"),
+    ),
+    unlisted=("colour", "none"),
+    insight="On more than half of the scenes p is below 0.05 here as well: p cannot show that something is ignored; the "
+    "largest span can, for this range and these scenes.",
+    used_next="The next section asks when a network begins to use a property.",
+)
+
+EXERCISES = (RESPONSE, SLOPES, SCORE, STEPS, P_VALUE, CURVES, SUSPECTS, LOCAL, IGNORED, PROPERTY)
