@@ -352,41 +352,6 @@ def test_a_path_to_the_neighbour_by_hand(model, pair):
 # --------------------------------------------------------------------------------------------------------- corruptions
 
 
-def test_corruptions_by_hand():
-    image = torch.zeros(1, 3, 4, 4)
-    image[:, 0] = 1
-    assert patching.greyscale(image).unique().tolist() == pytest.approx([0.299])
-    even = torch.full((2, 3, 9, 9), 0.25)
-    torch.testing.assert_close(patching.blur(even, 1.5), even)
-    assert torch.equal(patching.blur(image, 0), image)
-    point = torch.zeros(1, 3, 21, 21)
-    point[..., 10, 10] = 1
-    spread = patching.blur(point, 2.0)[0, 0]
-    ratio = spread[10, 12] / spread[10, 10]
-    assert float(ratio) == pytest.approx(float(torch.exp(torch.tensor(-0.5))), abs=1e-4)
-    masks = torch.zeros(1, 4, 4, dtype=torch.bool)
-    masks[0, 0, :2] = True
-    image[0, 1, 0, 0] = 1
-    flat = patching.silhouette(image, masks)[0]
-    assert flat[:, 0, :2].tolist() == [[1, 1], [0.5, 0.5], [0, 0]]
-    assert torch.equal(flat[:, 1:], image[0, :, 1:])
-
-
-def test_shuffling_keeps_the_patches(pair):
-    images = pair[0]
-    after = patching.shuffle_patches(images, 8, seed=4)
-
-    def squares(picture):
-        return sorted(
-            tuple(square.flatten().tolist())
-            for square in picture.unfold(1, 8, 8).unfold(2, 8, 8).permute(1, 2, 0, 3, 4).flatten(0, 1)
-        )
-
-    assert all(squares(one) == squares(two) for one, two in zip(images, after, strict=True))
-    assert not torch.equal(images, after)
-    assert torch.equal(after, patching.shuffle_patches(images, 8, seed=4))
-
-
 def test_noise_has_the_stated_strength_and_spares_the_class_token(model, pair):
     clean, _, targets = pair
     with torch.no_grad(), capture(model, "encoder.dropout") as acts:
