@@ -153,3 +153,15 @@ def _keeps_the_graph(loss, start, steps=200, learning_rate=0.05):
 def test_a_loop_that_goes_astray_is_told_how(loop, words):
     verdict = lesson.ROTATION.verdict(loop)
     assert verdict.status == "wrong" and words in verdict.text
+
+
+def test_no_rotation_moves_a_logit_further_than_the_lesson_says():
+    generator = torch.Generator().manual_seed(0)
+    weight, difference = torch.randn(2, 6, generator=generator)
+    bound = (weight.norm() * difference.norm() + weight @ difference) / 2
+    for dim in range(1, 7):
+        for _ in range(50):
+            frame = das.random_frame(6, dim, generator)
+            assert weight @ frame @ frame.T @ difference <= bound + 1e-5
+    between = torch.nn.functional.normalize(weight / weight.norm() + difference / difference.norm(), dim=0)
+    torch.testing.assert_close((weight @ between) * (between @ difference), bound)
