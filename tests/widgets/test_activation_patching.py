@@ -93,6 +93,7 @@ def test_the_bay_patches_as_plain_hooks_do_and_says_so(bay, model, pairs):
 def test_nothing_everything_and_the_trap(bay, pairs):
     bay.set(picture=0, direction="denoising", tokens="all", preset="none")
     assert bay.cells == () and torch.equal(bay.result.patched, bay.result.corrupted)
+    assert "No cell is on" in bay.text.value
     assert bay.result.share == pytest.approx(0)
     for preset in ("all attention", "residual stream after 6"):
         bay.set(preset=preset)
@@ -196,9 +197,8 @@ def test_the_object_and_the_rest_make_the_whole_picture(where, pairs):
     inside = where.set(picture=0, region="the object").result.region
     outside = where.set(region="all but the object").result.region
     assert bool((inside ^ outside).all()) and 0 < int(inside.sum()) < 36
-    # Where the object covers a whole square, its token belongs to the region.
-    whole = torch.nn.functional.avg_pool2d(pairs[3][:1].float(), 16)[0] == 1
-    assert bool((inside | ~whole).all())
+    # A token belongs to the object as soon as the object touches its square, as in the lesson's study.
+    assert torch.equal(inside, torch.nn.functional.max_pool2d(pairs[3][:1].float(), 16)[0].bool())
     where.set(rows=(0, 5), columns=(0, 5))
     assert where.result.outside.abs().max() < 1e-5  # no place is left
     assert where.errors == []
