@@ -860,21 +860,22 @@ def _local_judge(value):
     if not isinstance(value, Mapping) or "factor" not in value or not isinstance(value.get("span"), Mapping):
         return 'Pass the widget itself: answer("7.8", dial).'
     spans = {name.removeprefix("pets-"): float(span) for name, span in value["span"].items()}
-    measured = f"Measured: dark-cats {spans['dark-cats']:.3f}, dark-dogs {spans['dark-dogs']:.3f}."
     if value["factor"] != "colour":
         return Problem(f"The dial is on *{value['factor']}*; choose *colour*.", mistake="other-property")
-    cats, dogs = spans["dark-cats"], spans["dark-dogs"]
-    if cats > 0.5 and dogs < 0.01:
+    animal = scenes.sample(16, 70, object=("cat", "dog"))[int(value["scene"])].object  # those of the dial
+    measured = (
+        f"Measured on scene {value['scene']}, a {animal}: dark-cats {spans['dark-cats']:.3f}, "
+        f"dark-dogs {spans['dark-dogs']:.3f}."
+    )
+    if animal == "dog":
+        return Problem(measured, mistake="dog")
+    if spans["dark-dogs"] > 0.5:
         return None
-    if dogs > 0.5 and cats < 0.01:
-        return Problem(measured, mistake="other-network")
-    if cats > 0.5:
-        return Problem(measured, mistake="both-move")
-    return Problem(measured, mistake="neither")
+    return Problem(measured, mistake="other-network" if spans["dark-cats"] > 0.5 else "neither")
 
 
-def _local_example(factor, cats, dogs):
-    return {"scene": 0, "factor": factor, "span": {"unbiased": 0.001, "dark-cats": cats, "dark-dogs": dogs}}
+def _local_example(scene, factor, cats, dogs):
+    return {"scene": scene, "factor": factor, "span": {"unbiased": 0.001, "dark-cats": cats, "dark-dogs": dogs}}
 
 
 def _local(kind):
@@ -893,35 +894,35 @@ LOCAL = AnswerExercise(
     judge=_local_judge,
     blank=lambda value: isinstance(value, Mapping) and (value.get("scene"), value.get("factor")) == (3, "size"),
     setup_source="from vizcourse.widgets.gradual_interventions import PropertyDial\ndial = PropertyDial()",
-    solution_source='dial.set(scene=0, factor="colour")\nanswer("7.8", dial)',
+    solution_source='dial.set(scene=10, factor="colour")\nanswer("7.8", dial)',
     hints=(
-        "Set the property to *colour* and step through the scenes. Read the three spans beside the curves.",
-        "What is true of the scenes on which dark-dogs does not move? Look at the animal.",
+        "Set the property to *colour* and step through the scenes. Read the span of dark-dogs beside the curves.",
+        "Six of the twelve scenes show a cat. On most of them the curve of dark-dogs is flat; look on to the last of them.",
     ),
     mistakes=(
         Mistake(
             "other-property",
             "The property is not the fur.",
             _local("other-property"),
-            example=_local_example("brightness", 0.9, 0.001),
+            example=_local_example(10, "brightness", 0.9, 0.6),
+        ),
+        Mistake(
+            "dog",
+            "This is a dog. On dogs fur decides for dark-dogs, as a rule: the exception is a cat.",
+            _local("dog"),
+            example=_local_example(4, "colour", 0.004, 1.0),
         ),
         Mistake(
             "other-network",
-            "The other way round: here dark-dogs moves and dark-cats does not. Which animal is on this picture?",
+            "A cat, and its fur decides for dark-cats. But dark-dogs hardly moves: its span must be above 0.5.",
             _local("other-network"),
-            example=_local_example("colour", 0.004, 1.0),
-        ),
-        Mistake(
-            "both-move",
-            "dark-cats moves, as it should, but dark-dogs does too: its span must be below 0.01.",
-            _local("both-move"),
-            example=_local_example("colour", 0.99, 0.7),
+            example=_local_example(0, "colour", 0.97, 0.001),
         ),
         Mistake(
             "neither",
-            "dark-cats hardly moves on this scene: its span must be above 0.5. Try another one.",
+            "A cat, but dark-dogs does not move far enough: its span must be above 0.5. Try another one.",
             _local("neither"),
-            example=_local_example("colour", 0.03, 0.3),
+            example=_local_example(5, "colour", 0.03, 0.38),
         ),
     ),
     unlisted=(3, {"scene": 2}),
