@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
-import gc
 import io
-import random
-import resource
 import statistics
-import time
 
 import pytest
 import torch
 from PIL import Image
 
+from tests.widgets import every_explorer
 from vizcourse.exercises.gradual_interventions import LOCAL
 from vizcourse.methods.property_gradients import expected_property_gradient_magnitude, permutation_test, respond
 from vizcourse.models import load
-from vizcourse.widgets.core import PAUSE
 from vizcourse.widgets.gradual_interventions import (
     CURVES,
     EDITS,
@@ -307,89 +302,9 @@ def test_own_curves_with_responses_beyond_probabilities():
 # --- all of them ---
 
 
-def extremes(control):
-    """Values at the ends of a control; of a choice, the first, the middle and the last."""
-    if hasattr(control, "options"):
-        options = [option[1] if isinstance(option, tuple) else option for option in control.options]
-        return [options[0], options[len(options) // 2], options[-1]]
-    if hasattr(control, "min"):
-        return [control.min, control.max]
-    return [True, False] if isinstance(control.value, bool) else []  # nothing to upload
-
-
-def test_every_control_at_its_ends(explorers):
-    for explorer in explorers:
-        for control in explorer.controls.values():
-            for value in extremes(control):
-                control.value = value
-        assert explorer.errors == [], type(explorer).__name__
-        assert bytes(explorer.picture.value[:4]) == b"\x89PNG" and len(explorer.picture.value) < 150_000
-
-
-def test_an_invalid_value_is_refused_and_changes_nothing(explorers):
-    for explorer in explorers:
-        with pytest.raises(ValueError, match="no control"):
-            explorer.set(nothing_of_the_kind=1)
-        name, control = next((n, c) for n, c in explorer.controls.items() if hasattr(c, "options"))
-        before = control.value
-        with pytest.raises(ValueError, match="does not take"):
-            explorer.set(**{name: "no such option"})
-        assert control.value == before and explorer.errors == []
-
-
-def test_every_control_and_picture_can_be_read_out(explorers):
-    for explorer in explorers:
-        explorer.set(**{name: "cat" for name in explorer.controls if name == "picture"})
-        assert all(control.description for control in explorer.controls.values())
-        bundle = explorer._repr_mimebundle_()
-        assert len(bundle["text/plain"]) > 60 and bundle["image/png"]
-
-
-def test_an_answer_takes_at_most_150_milliseconds():
-    """Processor time, because other work may run beside the tests; the median, because garbage is collected now and then.
-
-    Fresh widgets, and every answer a curve that has not been computed yet: the dearest there is.
-    """
-    dear = {
-        PropertyDial: [{"scene": n, "factor": factor} for n, factor in enumerate(("x", "colour", "rotation", "scene", "y"))],
-        PhotoDial: [{"edit": edit, "picture": name} for edit, name in zip(EDITS, photos.samples(), strict=False)],
-        ChanceMeter: [{"curve": curve, "shuffles": MOST, "seed": 7} for curve in CURVES],
-    }
-    for widget, states in dear.items():
-        explorer, times = widget(), []
-        for state in states:
-            start = time.process_time()
-            explorer.set(**state)
-            times.append(time.process_time() - start)
-        assert explorer.errors == [] and statistics.median(times) < 0.15, (widget.__name__, times)
-        explorer.close()
-
-
-def test_a_storm_of_a_thousand_changes_leaves_no_error_no_hook_and_no_memory(explorers):
-    """In an event loop, as in a kernel: bursts of a hundred changes, of which the last wins."""
-    chance = random.Random(0)
-
-    async def storm(explorer):
-        names = [name for name, control in explorer.controls.items() if extremes(control)]
-        for step in range(1000):
-            control = explorer.controls[chance.choice(names)]
-            values = extremes(control)
-            if hasattr(control, "min"):
-                values = [chance.uniform(control.min, control.max)]
-                values = values if isinstance(control.value, float) else [round(values[0])]
-            control.value = chance.choice(values)
-            if step % 100 == 99:
-                await asyncio.sleep(2 * PAUSE)
-        while explorer._timer is not None:
-            await asyncio.sleep(PAUSE)
-
-    for explorer in explorers:
-        gc.collect()
-        settled = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        asyncio.run(storm(explorer))
-        assert explorer.errors == [] and explorer._drawn == explorer.state, type(explorer).__name__
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - settled < 100_000  # kilobytes
-    for model in (*explorers[0].networks.values(), explorers[1].model):
-        for name, module in model.named_modules():
-            assert not module._forward_hooks and not module._forward_pre_hooks and "forward" not in module.__dict__, name
-        assert all(parameter.grad is None and not parameter.requires_grad for parameter in model.parameters())
+def test_the_explorers_are_like_all_others(explorers):
+    every_explorer.takes_every_control_at_its_ends(explorers)
+    every_explorer.refuses_invalid_values(explorers)
+    explorers[1].set(picture="cat")
+    every_explorer.can_be_read_out(explorers)
+    every_explorer.survives_a_storm(explorers, [*explorers[0].networks.values(), explorers[1].model])
