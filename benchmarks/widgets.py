@@ -20,6 +20,7 @@ import tempfile
 import time
 
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from IPython.display import display
 
 from vizcourse import notebooks
@@ -30,11 +31,12 @@ from vizcourse.widgets.core import Explorer
 def explorers(entry) -> dict[str, Explorer]:
     """The widgets that the lesson's code has made, by the names of their variables."""
     builtins.display = display  # a notebook has it without an import
-    names: dict = {}
+    names: dict = {"__name__": "__main__"}
+    transform = TransformerManager().transform_cell  # the set-up cell has a %pip for Colab
     for cell in nbformat.read(notebooks.notebook_path(entry), as_version=4).cells:
         if cell.cell_type == "code":
             with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(cell.source, f"lesson {entry.number}", "exec"), names)
+                exec(compile(transform(cell.source), f"lesson {entry.number}", "exec"), names)
     return {name: value for name, value in names.items() if isinstance(value, Explorer)}
 
 
