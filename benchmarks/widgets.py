@@ -44,6 +44,8 @@ def values(control, chance: random.Random) -> list:
     """What a control may be set to at random; nothing for an upload."""
     if hasattr(control, "options"):
         return [option[1] if isinstance(option, tuple) else option for option in control.options]
+    if isinstance(control.value, tuple) and hasattr(control, "min"):  # a range
+        return [tuple(sorted(chance.randint(control.min, control.max) for _ in range(2)))]
     if hasattr(control, "min"):
         value = chance.uniform(control.min, control.max)
         return [value if isinstance(control.value, float) else round(value)]
