@@ -11,10 +11,9 @@ from vizcourse.widgets.core import PAUSE
 
 
 def extremes(control):
-    """Values at the ends of a control; of a choice, the first, the middle and the last; none of an upload."""
+    """Values at the ends of a control, and every option of a choice; none of an upload."""
     if hasattr(control, "options"):
-        options = [option[1] if isinstance(option, tuple) else option for option in control.options]
-        return [options[0], options[len(options) // 2], options[-1]]
+        return [option[1] if isinstance(option, tuple) else option for option in control.options]
     if hasattr(control, "min"):
         return [control.min, control.max]
     return [True, False] if isinstance(control.value, bool) else []

@@ -32,13 +32,12 @@ from vizcourse.methods.corruptions import (
     Pictures,
     Shifted,
     blur,
-    device_of,
     embedding_noise,
-    evaluating,
     greyscale,
     shuffle_patches,
     silhouette,
 )
+from vizcourse.methods.passes import device_of, evaluating
 
 __all__ = [
     "COMPONENTS",

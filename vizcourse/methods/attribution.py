@@ -20,9 +20,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from vizcourse.hooks import Wanted, replace, resolve
+from vizcourse.methods.passes import ReplacedReLU
 
 Target = int | Sequence[int] | Tensor | Callable[[Tensor], Tensor] | None
 
@@ -236,24 +236,11 @@ def guided_backprop(model: nn.Module, images: Tensor, target: Target = None) -> 
     Raises:
         ValueError: also if the model has no ReLU.
     """
-    with _GuidedReLUs() as relus:
+    with ReplacedReLU(_GuidedReLU.apply) as relus:
         found = gradient(model, images, target)
     if not relus.met:
         raise ValueError("Guided backpropagation changes ReLUs, and this model has none: use another method.")
     return found
-
-
-class _GuidedReLUs(TorchFunctionMode):
-    """Inside the block, all ReLUs are guided."""
-
-    NAMES = (functional.relu, functional.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
-    met = False
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        if function in self.NAMES:
-            self.met = True
-            return _GuidedReLU.apply(args[0] if args else kwargs["input"])
-        return function(*args, **(kwargs or {}))
 
 
 class _GuidedReLU(torch.autograd.Function):

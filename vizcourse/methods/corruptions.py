@@ -7,8 +7,6 @@ experiment made with it is about (Zhang and Nanda 2023).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -16,23 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vizcourse.hooks import capture, resolve
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """The device on which a model's weights are."""
-    return next(model.parameters()).device
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in eval mode, and each of its parts in its own mode again afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+from vizcourse.methods.passes import device_of, evaluating
 
 
 def greyscale(images: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -22,6 +21,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from vizcourse.hooks import Layer, capture, replay, resolve
+from vizcourse.methods.passes import left_alone
 
 
 def interchange(base: Tensor, source: Tensor, read: Tensor, write: Tensor | None = None) -> Tensor:
@@ -108,7 +108,7 @@ class Site:
         self.model, (self.layer, _) = model, resolve(model, layer)
         device = next((parameter.device for parameter in model.parameters()), base.device)
         base, *sources = (each.to(device) for each in (base, *sources))
-        with _left_alone(model), torch.no_grad():
+        with left_alone(model), torch.no_grad():
             activations, answers = zip(*(self._run(each, batch) for each in (base, *sources)), strict=True)
             self.activation, logits = activations[0], answers[0]
             # Nearly always everything passes through the layer, and what is remembered of one picture serves all of them.
@@ -176,7 +176,7 @@ class Site:
     def hits(self, frames: Sequence[Tensor] | None, labels: Tensor, *, write: Sequence[Tensor] | None = None) -> Tensor:
         """Whether each pair's answer after the interchange is its label: ``(N,)`` of 0 and 1."""
         labels = _labels(labels, len(self), self.classes, self.vectors.device)
-        with _left_alone(self.model):
+        with left_alone(self.model):
             parts = torch.arange(len(self), device=self.vectors.device).split(64)
             answers = torch.cat([self.logits(frames, rows, write=write).argmax(1) for rows in parts])
         return (answers == labels).double()
@@ -231,7 +231,7 @@ class Alignment:
     def logits(self, site: Site) -> Tensor:
         """The network's answers after the interchange, ``(N, classes)``."""
         frames, write = self._frames()
-        with torch.no_grad(), _left_alone(self.model):
+        with torch.no_grad(), left_alone(self.model):
             return site.logits(frames, write=write)
 
 
@@ -315,7 +315,7 @@ def align_at(
         return rotation, rotation + beside - rotation @ (rotation.T @ beside)
 
     optimizer, losses = torch.optim.Adam(parameters, lr=learning_rate), []
-    with _left_alone(site.model), torch.enable_grad():
+    with left_alone(site.model), torch.enable_grad():
         for rows in tqdm(_batches(len(site), batch, steps, generator), "aligning", steps, leave=False, delay=3,
                          disable=not progress):  # fmt: skip
             rows = rows.to(device)
@@ -368,7 +368,7 @@ def align_boundless(
     places = torch.arange(size, device=device) + 0.5
     groups = [{"params": [weight], "lr": learning_rate}, {"params": [boundary], "lr": boundary_rate}]
     optimizer, losses = torch.optim.Adam(groups), []
-    with _left_alone(site.model), torch.enable_grad():
+    with left_alone(site.model), torch.enable_grad():
         for step, rows in enumerate(tqdm(_batches(len(site), batch, steps, generator), "aligning", steps, leave=False,
                                          delay=3, disable=not progress)):  # fmt: skip
             rows = rows.to(device)
@@ -562,18 +562,3 @@ def _batches(count: int, batch: int, steps: int, generator: torch.Generator) -> 
             order = torch.randperm(count, generator=generator)
         rows, order = order[:batch], order[batch:]
         yield rows
-
-
-@contextmanager
-def _left_alone(model: nn.Module) -> Iterator[None]:
-    """Run the model in evaluation mode and without parameter gradients, and put everything back afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    needed = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        model.eval().requires_grad_(False)
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        for parameter, need in needed:
-            parameter.requires_grad_(need)

@@ -1,4 +1,4 @@
-"""Passes through a model that leave no trace on it: what the methods of feature visualization stand on."""
+"""Passes through a model that leave no trace on it: what the method modules share."""
 
 from __future__ import annotations
 
@@ -16,6 +16,18 @@ from vizcourse.hooks import Wanted, capture, resolve
 
 def device_of(model: nn.Module) -> torch.device:
     return next((tensor.device for tensor in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in eval mode, and each of its parts in its own mode again afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 @contextmanager
@@ -127,15 +139,28 @@ def picture_batches(batches: Iterable) -> Iterator[Tensor]:
         raise ValueError("There are no pictures: pass at least one batch with at least one.")
 
 
-class PassingReLU(TorchFunctionMode):
-    """Inside the block, ReLUs called as functions or as modules let a wholly blocked gradient through."""
+class ReplacedReLU(TorchFunctionMode):
+    """Inside the block, ReLUs called as functions or as modules are ``instead`` of their input; ``met`` says if any was."""
 
     NAMES = (functional.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 
+    def __init__(self, instead: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.instead = instead
+        self.met = False
+
     def __torch_function__(self, function, types, args=(), kwargs=None):
         if function in self.NAMES:
-            return _PassThrough.apply(args[0] if args else kwargs["input"])
+            self.met = True
+            return self.instead(args[0] if args else kwargs["input"])
         return function(*args, **(kwargs or {}))
+
+
+class PassingReLU(ReplacedReLU):
+    """Inside the block, ReLUs called as functions or as modules let a wholly blocked gradient through."""
+
+    def __init__(self):
+        super().__init__(_PassThrough.apply)
 
 
 class _PassThrough(torch.autograd.Function):
