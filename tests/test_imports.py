@@ -83,7 +83,7 @@ def test_comm_is_never_imported(path):
 def test_only_declared_packages_are_imported(path):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
-    modules = {{"pillow": "PIL", "scikit-image": "skimage"}.get(name, name) for name in declared}
+    modules = {{"pillow": "PIL", "scikit-image": "skimage", "scikit-learn": "sklearn"}.get(name, name) for name in declared}
     modules |= {"IPython"}  # ipywidgets cannot be without it
     if path.name == "notebooks.py":
         modules |= {"jupytext", "nbclient", "nbformat", "jupyter_client"}  # for authors only, imported when used

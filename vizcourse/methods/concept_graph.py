@@ -1,0 +1,330 @@
+"""Which concepts cause which: generalized integrated gradients (GIG), and the graph from pixels' layers to the class.
+
+After Kim, Han, Han and Kwak, "Decompose the model: mechanistic interpretability in image models with generalized
+integrated gradients" (2024, arXiv 2409.01610). Concepts come from :mod:`vizcourse.methods.concepts`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import networkx
+import torch
+from torch import Tensor, nn
+
+from vizcourse.hooks import capture, replay
+from vizcourse.methods.concepts import (
+    Concepts,
+    Decomposition,
+    check_order,
+    decompose,
+    extract_concepts,
+    pointwise_feature_vectors,
+)
+from vizcourse.methods.passes import left_alone
+
+__all__ = [
+    "Attributions", "Concepts", "Decomposition", "build_graph", "decompose", "extract_concepts",
+    "generalized_integrated_gradients", "importance", "shared_concepts", "tail_of",
+]
+
+
+def tail_of(
+    model: nn.Module, images: Tensor, source: str, target: Concepts | None, targets: Tensor | None = None
+) -> Callable[[Tensor], Tensor]:
+    """The function from the activations of a layer, ``(N, C, h, w)``, to the scores of targets, ``(N, T)``.
+
+    The score of a concept is the projection of the later layer's vectors on it, summed over the positions; that of a
+    class is its logit. Only what lies between is computed.
+
+    Args:
+        model: any model.
+        images: ``(N, 3, H, W)``, for what goes around the source layer.
+        source: the earlier layer.
+        target: concepts of the later layer, or None for the classes.
+        targets: which of them: ``(T,)`` for all pictures, ``(N, T)`` for each, None for all.
+    """
+    rest = replay(model, source, images)
+
+    def scores(activations: Tensor) -> Tensor:
+        if target is None:
+            every = rest(activations)
+        else:
+            with capture(model, target.layer, stop=True) as acts:
+                rest(activations)
+            every = torch.einsum("nchw,kc->nk", acts[target.layer], target.vectors.to(activations))
+        if targets is None:
+            return every
+        return every[:, targets] if targets.ndim == 1 else every.gather(1, targets)
+
+    return scores
+
+
+@dataclass(frozen=True)
+class Attributions:
+    """What concepts of one layer contribute to targets.
+
+    Attributes:
+        edges: ``(N, T, K)``: contribution of each of K concepts, over all positions, to each of T targets.
+        change: ``(N, T)``: the score of the reconstruction less that of an activation of zero.
+        maps: ``(N, T, K, h, w)``: the contributions position by position, when asked for.
+    """
+
+    edges: Tensor
+    change: Tensor
+    maps: Tensor | None = None
+
+    @property
+    def gap(self) -> Tensor:
+        """Completeness: how far the contributions miss the changes that they should sum to, relative to them, ``(N,)``.
+
+        Both are lengths of vectors over the targets: a target that hardly changes does not blow the figure up.
+        """
+        return (self.edges.sum(2) - self.change).norm(dim=1) / self.change.norm(dim=1).clamp_min(1e-12)
+
+
+def generalized_integrated_gradients(
+    model: nn.Module,
+    images: Tensor,
+    source: Concepts | Decomposition,
+    target: Concepts | None = None,
+    *,
+    targets: Tensor | Sequence[int] | None = None,
+    steps: int = 32,
+    positions: bool = False,
+) -> Attributions:
+    """Contribution of each concept of a layer to concepts of a later layer, or to class logits (Eq. 4 to 6 of the paper).
+
+    The coefficients u of the decomposition run on a straight line from zero to their values. The contribution of concept
+    q at position p to target r is ``u_pq ∫₀¹ ∂g_r(α U V) / ∂u_pq dα``, by the midpoint rule. Contributions sum to
+    ``g_r(U V) − g_r(0)``: to the score of the *reconstruction*, not to that of the picture.
+
+    The gradient with respect to every coefficient follows from that with respect to the activation, so one backward
+    pass serves all sources of a target; and where fewer sources are present than there are targets, one forward pass of
+    derivatives serves all targets of a source.
+
+    Args:
+        model: any model.
+        images: ``(N, 3, H, W)``.
+        source: concepts of the earlier layer, or a decomposition of these pictures.
+        target: concepts of the later layer, or None for the classes.
+        targets: numbers of the target concepts or classes: ``(T,)``, or ``(N, T)`` for other ones in each picture; None
+            for all.
+        steps: points on the path.
+        positions: also give the contributions position by position.
+
+    Raises:
+        ValueError: layers in the wrong order, a target that does not exist, a decomposition of other pictures.
+    """
+    parts = source
+    if isinstance(source, Concepts):
+        parts = decompose(pointwise_feature_vectors(model, source.layer, images), source)
+    if len(parts.coefficients) != len(images):
+        known = len(parts.coefficients)
+        raise ValueError(f"The decomposition is of {known} pictures and there are {len(images)}: take the same pictures.")
+    check_order(model, [part.layer for part in (parts.concepts, target) if part is not None], images)
+    wanted = _wanted(model, images, target, targets)
+    done = []
+    with left_alone(model):
+        for start in range(0, len(images), AT_ONCE):
+            rows = slice(start, start + AT_ONCE)
+            some = wanted[rows] if wanted.ndim == 2 else wanted
+            scores = tail_of(model, images[rows], parts.concepts.layer, target, some)
+            whole, coefficients = parts.reconstruction[rows], parts.coefficients[rows]
+            with torch.no_grad():
+                change = scores(whole) - scores(torch.zeros_like(whole))
+            present = int((coefficients != 0).flatten(2).any(2).sum(1).max())
+            if positions or present >= wanted.shape[-1]:
+                edges, maps = _from_targets(scores, whole, coefficients, parts.concepts.vectors, steps, positions)
+            else:
+                edges, maps = _from_sources(scores, whole, coefficients, parts.concepts.vectors, steps, present), None
+            done.append(Attributions(edges, change, maps))
+    return Attributions(
+        torch.cat([part.edges for part in done]),
+        torch.cat([part.change for part in done]),
+        torch.cat([part.maps for part in done]) if positions else None,
+    )
+
+
+AT_ONCE = 16  # pictures; what is kept for each grows with sources and targets
+
+
+def _from_targets(
+    scores: Callable, whole: Tensor, coefficients: Tensor, vectors: Tensor, steps: int, positions: bool
+) -> tuple[Tensor, Tensor | None]:
+    """A backward pass for each target, good for all sources at all positions."""
+    total = None
+    for step in range(steps):
+        point = ((step + 0.5) / steps * whole).requires_grad_()
+        with torch.enable_grad():
+            reached = scores(point)
+        some = [torch.autograd.grad(reached[:, t].sum(), point, retain_graph=True)[0] for t in range(reached.shape[1])]
+        total = some if total is None else [one.add_(other) for one, other in zip(total, some, strict=True)]
+    # Δu · ∂g/∂u, where the derivative with respect to a coefficient is that with respect to its concept's direction.
+    maps = [torch.einsum("nchw,kc->nkhw", one / steps, vectors) * coefficients for one in total]
+    edges = torch.stack([one.sum((2, 3)) for one in maps], 1)
+    return edges, torch.stack(maps, 1) if positions else None
+
+
+def _from_sources(
+    scores: Callable, whole: Tensor, coefficients: Tensor, vectors: Tensor, steps: int, present: int
+) -> Tensor:
+    """A forward pass of derivatives for each source that is present in a picture, good for all targets.
+
+    The j-th direction holds, in each picture, the j-th of the sources that it has: those that it has not cause nothing.
+    """
+    strength = coefficients.flatten(2).abs().sum(2)
+    order = strength.argsort(dim=1, descending=True)[:, :present]  # (N, present)
+    rows = torch.arange(len(whole), device=whole.device)
+    directions = torch.einsum("njhw,njc->jnchw", coefficients[rows[:, None], order], vectors[order])
+    total = 0
+    for step in range(steps):
+        point = (step + 0.5) / steps * whole
+        total = total + _directional(scores, point, directions)
+    found = (total / steps).permute(1, 2, 0)  # (N, T, present)
+    edges = found.new_zeros(*found.shape[:2], coefficients.shape[1])
+    return edges.scatter_(2, order[:, None].expand_as(found), found)
+
+
+def _directional(scores: Callable, point: Tensor, directions: Tensor, rows: int = 256) -> Tensor:
+    """The derivative of the scores along each direction (J, N, C, h, w): ``(J, N, T)``."""
+
+    def along(direction: Tensor) -> Tensor:
+        return torch.func.jvp(scores, (point,), (direction,))[1]
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PyTorch's own use of torch.jit
+        return torch.func.vmap(along, chunk_size=max(1, rows // len(point)))(directions)
+
+
+def _wanted(model: nn.Module, images: Tensor, target: Concepts | None, targets: Tensor | Sequence[int] | None) -> Tensor:
+    if target is not None:
+        there, what = len(target), f"concepts of {target.layer!r}"
+    else:
+        with left_alone(model), torch.no_grad():
+            there, what = model(images[:1]).shape[1], "classes"
+    wanted = torch.arange(there) if targets is None else torch.as_tensor(targets).long()
+    wanted = wanted.to(images.device)
+    if wanted.ndim not in (1, 2) or not wanted.numel() or (wanted.ndim == 2 and len(wanted) != len(images)):
+        raise ValueError(
+            f"The targets have shape {tuple(wanted.shape)}: pass (T,) for all pictures, or ({len(images)}, T), a row for each."
+        )
+    if not ((wanted >= 0) & (wanted < there)).all():
+        raise ValueError(f"There are {what} 0 to {there - 1}: {wanted.tolist()} asks for another.")
+    return wanted
+
+
+# ---------------------------------------------------------------------------------------------------------------- graph
+
+
+def importance(
+    model: nn.Module, images: Tensor, targets: Tensor | Sequence[int], source: Concepts | Decomposition, *, steps: int = 32
+) -> Tensor:
+    """What each concept contributes to each picture's class logit, over all positions: ``(N, K)``.
+
+    Args:
+        targets: a class for each picture, ``(N,)``.
+    """
+    targets = torch.as_tensor(targets, device=images.device).long()
+    if targets.shape != (len(images),):
+        raise ValueError(f"{tuple(targets.shape)} targets for {len(images)} pictures: pass one class for each.")
+    return generalized_integrated_gradients(model, images, source, targets=targets[:, None], steps=steps).edges[:, 0]
+
+
+def shared_concepts(first: Tensor, second: Tensor, top: int = 3) -> Tensor:
+    """The concepts that matter most to both of two classes: ``(top,)``, those first whose lesser share is greatest.
+
+    Args:
+        first, second: importance of K concepts in pictures of one class and of the other, ``(N, K)`` each.
+        top: how many at most; a concept that speaks against one of the classes is never among them.
+    """
+    shares = [part.mean(0).clamp_min(0) for part in (first, second)]
+    lesser = torch.minimum(*(share / share.sum().clamp_min(1e-12) for share in shares))
+    best = lesser.topk(min(top, len(lesser)))
+    return best.indices[best.values > 0]
+
+
+def build_graph(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor | Sequence[int],
+    concepts: Sequence[Concepts],
+    *,
+    top: int = 5,
+    shared: int = 3,
+    steps: int = 32,
+) -> networkx.DiGraph:
+    """The concept graph of one picture, of a class, or of several classes: it depends on which pictures are passed.
+
+    Of each layer it holds the ``top`` concepts that contribute most to each class's logit, and the ``shared`` ones that
+    matter most to each pair of classes. Edges run from cause to effect, between consecutive layers and from the last one
+    to the classes; their weights are contributions, averaged over pictures.
+
+    Nodes are named ``"inception4b:17"`` and ``"class:3"``. Their attributes: ``layer`` (``"class"`` for classes),
+    ``concept`` (number of the concept, or of the class), ``depth`` (0 for the earliest layer), ``importance`` (mean
+    contribution to the pictures' own classes), ``importance:3`` (the same in pictures of class 3), ``shared`` (whether it
+    was taken for being shared). Edges: ``weight``, and ``share``, the weight relative to the mean size of the effect's
+    score. Of the graph: ``pictures``, ``gap`` (completeness: the largest of any picture and pair of layers) and
+    ``error:layer`` (mean share of the activations that the concepts leave out). All are numbers and words, so that
+    networkx exports them.
+
+    Args:
+        model: any model.
+        images: ``(N, 3, H, W)``.
+        targets: a class for each picture, ``(N,)``.
+        concepts: of several layers, the earliest first.
+        top: concepts a layer and class.
+        shared: concepts a layer and pair of classes.
+        steps: points on each path.
+
+    Raises:
+        ValueError: layers in the wrong order, or a class that does not exist.
+    """
+    if not concepts:
+        raise ValueError("A graph needs concepts of at least one layer: pass those of extract_concepts in a list.")
+    check_order(model, [each.layer for each in concepts], images)
+    targets = torch.as_tensor(targets, device=images.device).long()
+    classes = targets.unique().tolist()
+    graph = networkx.DiGraph(pictures=len(images), gap=0.0)
+    for number in classes:
+        graph.add_node(f"class:{number}", layer="class", concept=number, depth=len(concepts), importance=1.0, shared=False)
+    parts = [decompose(pointwise_feature_vectors(model, each.layer, images), each) for each in concepts]
+    chosen: list[list[int]] = []
+    for depth, part in enumerate(parts):
+        matters = importance(model, images, targets, part, steps=steps)
+        by_class = {number: matters[targets == number] for number in classes}
+        best = [index for each in by_class.values() for index in each.mean(0).topk(min(top, len(concepts[depth]))).indices]
+        both = {int(index) for pair in itertools.combinations(by_class.values(), 2) for index in shared_concepts(*pair, shared)}
+        chosen.append(sorted({int(index) for index in best} | both))
+        graph.graph[f"error:{part.concepts.layer}"] = float(part.error.mean())
+        for index in chosen[-1]:
+            graph.add_node(
+                f"{part.concepts.layer}:{index}",
+                layer=part.concepts.layer,
+                concept=index,
+                depth=depth,
+                importance=float(matters[:, index].mean()),
+                shared=index in both,
+                **{f"importance:{number}": float(each[:, index].mean()) for number, each in by_class.items()},
+            )
+            if part is parts[-1]:
+                for number, each in by_class.items():
+                    share = float(each[:, index].mean() / each.sum(1).mean().abs().clamp_min(1e-12))
+                    weight = float(each[:, index].mean())
+                    graph.add_edge(f"{part.concepts.layer}:{index}", f"class:{number}", weight=weight, share=share)
+    for part, later, kept, effects in zip(parts, parts[1:], chosen, chosen[1:], strict=False):
+        found = generalized_integrated_gradients(model, images, part, later.concepts, targets=effects, steps=steps)
+        weights, change = found.edges.mean(0), found.change.mean(0)
+        graph.graph["gap"] = max(graph.graph["gap"], float(found.gap.max()))
+        for row, effect in enumerate(effects):
+            for cause in kept:
+                graph.add_edge(
+                    f"{part.concepts.layer}:{cause}",
+                    f"{later.concepts.layer}:{effect}",
+                    weight=float(weights[row, cause]),
+                    share=float(weights[row, cause] / change[row].abs().clamp_min(1e-12)),
+                )
+    return graph
