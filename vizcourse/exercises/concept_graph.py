@@ -1,0 +1,1390 @@
+"""Exercises of lesson 06, concepts and the graph between them.
+
+Written down before the mistakes were coded, what learners of concept methods really do: exchange row and column, or let an
+index meet every picture with every position; measure a share by lengths, so that what points elsewhere counts as well; split
+the cluster with the most vectors, split all of them, stop after one round, or let an empty half become NaN; name a concept by
+the object that stands near it; forget that the threshold is scaled by the step, or the sign; take the gradient at the end of
+the way, leave out the coefficient, let alpha in twice, or attribute to channels instead of concepts; ask for the score of the
+picture where the method explains the reconstruction, and forget the score of nothing; call shared what only one class uses;
+delete instead of insert, put each concept in alone, read an order as ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from vizcourse.exercises.core import AnswerExercise, CodeExercise, Mistake, Problem
+from vizcourse.worlds import scenes
+from vizcourse.worlds.scenes.vocabulary import SCENERY_PARTS
+
+# --- 6.1 pointwise feature vectors -----------------------------------------------------------------------------------
+
+
+def vectors_at(maps, positions):
+    """The vector at one position of each picture: (N, C, h, w), (N, 2) -> (N, C)."""
+    rows, columns = positions[:, 0], positions[:, 1]
+    return maps[torch.arange(len(maps)), :, rows, columns]
+
+
+def _all_by_all(maps, positions):
+    return maps[:, :, positions[:, 0], positions[:, 1]]
+
+
+def _reshaped(maps, positions):
+    count, channels, height, width = maps.shape
+    return maps.reshape(count, height, width, channels)[torch.arange(count), positions[:, 0], positions[:, 1]]
+
+
+def _position_cases(seed):
+    generator = torch.Generator().manual_seed(seed)
+
+    def some(count, channels, height, width):
+        # Within the smaller of both sides, so that row and column can be exchanged without leaving the map.
+        positions = torch.randint(min(height, width), (count, 2), generator=generator)
+        positions[0] = torch.tensor([0, 1])
+        return torch.randn(count, channels, height, width, generator=generator), positions
+
+    return [
+        (torch.arange(8.0).reshape(1, 2, 2, 2), torch.tensor([[0, 1]])),
+        some(3, 2, 3, 4),
+        some(4, 4, 4, 4),
+        some(6, 5, 3, 2),
+    ]
+
+
+VECTORS = CodeExercise(
+    id="6.1",
+    title="Pointwise feature vectors",
+    stars=1,
+    minutes=4,
+    reference=vectors_at,
+    cases=_position_cases,
+    hints=(
+        "For one picture it is `maps[n, :, row, column]`. A loop over the pictures and `torch.stack` will do.",
+        "Without a loop, index with three vectors of N numbers, the pictures' own included: "
+        "`maps[torch.arange(len(maps)), :, rows, columns]`.",
+    ),
+    mistakes=(
+        Mistake(
+            "exchanged",
+            "Row and column are exchanged. `positions[:, 0]` is the row, the third axis of the maps.",
+            lambda maps, positions: vectors_at(maps, positions.flip(1)),
+        ),
+        Mistake(
+            "every-picture",
+            "Every picture meets every position: (N, C, N). Picture n goes with position n, so index the first axis as well: "
+            "`torch.arange(len(maps))`.",
+            _all_by_all,
+        ),
+        Mistake(
+            "one-position",
+            "You read all pictures at the position of the first one. Each picture has its own.",
+            lambda maps, positions: vectors_at(maps, positions[:1].expand(len(maps), 2)),
+        ),
+        Mistake(
+            "first-picture",
+            "You read every position in the first picture. Position n belongs to picture n.",
+            lambda maps, positions: vectors_at(maps[:1].expand_as(maps), positions),
+        ),
+        Mistake(
+            "channel-lost",
+            "The row went into the channel axis, so this is a piece of one channel's map. Leave the channels whole with `:`.",
+            lambda maps, positions: maps[torch.arange(len(maps)), positions[:, 0] % maps.shape[1], positions[:, 1]],
+        ),
+        Mistake(
+            "average",
+            "You average each channel over all positions. That is what the network's last layer does; it forgets *where*. "
+            "Take one position.",
+            lambda maps, positions: maps.mean(dim=(2, 3)),
+        ),
+        Mistake(
+            "maximum",
+            "You take each channel's largest value, wherever it is. The channels of a pointwise feature vector all stand at "
+            "one position.",
+            lambda maps, positions: maps.amax(dim=(2, 3)),
+        ),
+        Mistake(
+            "reshaped",
+            "`reshape` does not move an axis; it cuts the same row of numbers into other pieces. To put the channels last, use "
+            "`permute(0, 2, 3, 1)`.",
+            _reshaped,
+        ),
+        Mistake(
+            "unit-length",
+            "The direction is right, but you scale each vector to length one. Directions matter only later, for the concepts.",
+            lambda maps, positions: torch.nn.functional.normalize(vectors_at(maps, positions), dim=1),
+        ),
+    ),
+    unlisted=(
+        lambda maps, positions: vectors_at(maps.flip(2), positions),
+        lambda maps, positions: vectors_at(maps, positions).T,
+        lambda maps, positions: vectors_at(maps, positions).relu(),
+    ),
+    insight="A channel's map says where one thing is. A pointwise feature vector says what is at one place.",
+    used_next="6.3 makes clusters of such vectors, one from each picture.",
+)
+
+# --- 6.2 the sharing ratio -------------------------------------------------------------------------------------------
+
+
+def receptive_field(parts, fields):
+    """The receptive fields below, weighted by their sharing ratios: (P, C), (P, H, W) -> (H, W)."""
+    whole = parts.sum(dim=0)
+    ratios = parts @ whole / whole.square().sum()
+    return torch.einsum("p,phw->hw", ratios, fields)
+
+
+def _weighted(ratios):
+    """A wrong solution, from its wrong ratios."""
+
+    def receptive_field(parts, fields):
+        return torch.einsum("p,phw->hw", ratios(parts, parts.sum(0)), fields)
+
+    return receptive_field
+
+
+def _true_ratios(parts, whole):
+    return parts @ whole / whole.square().sum()
+
+
+def _field_cases(seed):
+    generator = torch.Generator().manual_seed(seed)
+
+    def some(count, channels, height, width):
+        fields = torch.rand(count, height, width, generator=generator)
+        return torch.randn(count, channels, generator=generator) + 0.6, fields
+
+    pixels = torch.eye(2).reshape(2, 1, 2)
+    return [
+        (torch.tensor([[3.0, 0.0], [0.0, 1.0]]), pixels),
+        (torch.tensor([[2.0, 1.0], [-1.0, 0.0]]), pixels),
+        some(3, 4, 2, 2),
+        some(9, 5, 4, 6),
+    ]
+
+
+RECEPTIVE_FIELD = CodeExercise(
+    id="6.2",
+    title="The sharing ratio",
+    stars=2,
+    minutes=7,
+    reference=receptive_field,
+    cases=_field_cases,
+    hints=(
+        "The whole vector is the sum of its parts, `parts.sum(dim=0)`. Check your ratios: they add up to one.",
+        "All ratios at once: `parts @ whole / whole.square().sum()`, (P,).",
+        "Weigh and add the maps: `torch.einsum(\"p,phw->hw\", ratios, fields)`, or `(ratios[:, None, None] * fields).sum(0)`.",
+    ),
+    mistakes=(
+        Mistake(
+            "lengths",
+            "You share by the lengths of the parts. A long part that stands across the whole vector adds nothing to it: only "
+            "what lies along the vector counts, so take the dot product.",
+            _weighted(lambda parts, whole: parts.norm(dim=1) / parts.norm(dim=1).sum()),
+        ),
+        Mistake(
+            "cosine",
+            "This is the cosine of the angle: it also divides by the length of the *part*, so a tiny part counts as much as a "
+            "large one. Divide by the squared length of the whole alone.",
+            _weighted(lambda parts, whole: torch.cosine_similarity(parts, whole[None], dim=1)),
+        ),
+        Mistake(
+            "not-squared",
+            "You divide by the length of the whole vector once. Only its square makes the ratios add up to one.",
+            _weighted(lambda parts, whole: parts @ whole / whole.norm()),
+        ),
+        Mistake(
+            "not-divided",
+            "These are dot products, not shares: divide by the squared length of the whole vector.",
+            _weighted(lambda parts, whole: parts @ whole),
+        ),
+        Mistake(
+            "absolute",
+            "You drop the sign of the ratios. A part that pulls against the vector has a negative share; without it the shares "
+            "add up to more than one.",
+            _weighted(lambda parts, whole: _true_ratios(parts, whole).abs()),
+        ),
+        Mistake(
+            "positive-only",
+            "You set negative shares to zero. They belong to the sum: a part that pulls against the vector takes away from it.",
+            _weighted(lambda parts, whole: _true_ratios(parts, whole).clamp_min(0)),
+        ),
+        Mistake(
+            "alike",
+            "Every position counts the same: that is the average *theoretical* receptive field, all that the vector could "
+            "see. What it did see is in `parts`.",
+            lambda parts, fields: fields.mean(0),
+        ),
+        Mistake(
+            "channel-sums",
+            "You add up the channels of each part. Channels of a vector are not alike: what counts is how far a part points "
+            "along the whole, a dot product.",
+            _weighted(lambda parts, whole: parts.sum(1) / whole.sum()),
+        ),
+        Mistake(
+            "mean",
+            "You take the mean of the parts for the whole, so every share is P times too large. The vector is their *sum*.",
+            _weighted(lambda parts, whole: _true_ratios(parts, whole) * len(parts)),
+        ),
+        Mistake(
+            "rescaled",
+            "The pattern is right, but you scale it to a largest value of one. Keep it as it comes out: the next layer up will "
+            "multiply it by shares of its own.",
+            lambda parts, fields: receptive_field(parts, fields) / receptive_field(parts, fields).max(),
+        ),
+        Mistake(
+            "not-summed",
+            "You have one weighted map for each position. Their sum is the receptive field.",
+            lambda parts, fields: _true_ratios(parts, parts.sum(0))[:, None, None] * fields,
+        ),
+    ),
+    unlisted=(
+        _weighted(lambda parts, whole: (parts @ whole).softmax(0)),
+        lambda parts, fields: fields.sum(0),
+        _weighted(lambda parts, whole: parts.square().sum(1) / whole.square().sum()),
+    ),
+    insight="Layer upon layer, shares multiply: so a vector deep inside gets a map of the pixels that made it.",
+    used_next="Every patch that stands for a concept below is cut out around such a field.",
+)
+
+# --- 6.3 one bisection -----------------------------------------------------------------------------------------------
+
+
+def bisect(vectors, labels, rounds=10):
+    """Split the cluster with the largest inertia by 2-means: (N, C), (N,) -> (N,)."""
+    count = int(labels.max()) + 1
+    clusters = [vectors[labels == number] for number in range(count)]
+    inertia = torch.stack([(cluster - cluster.mean(dim=0)).square().sum() for cluster in clusters])
+    chosen = int(inertia.argmax())
+    members = clusters[chosen]
+    centres = members[:2].clone()
+    for _ in range(rounds):
+        half = torch.cdist(members, centres).argmin(dim=1)
+        for side in (0, 1):
+            if (half == side).any():
+                centres[side] = members[half == side].mean(dim=0)
+    result = labels.clone()
+    result[labels == chosen] = torch.where(half == 0, chosen, count)
+    return result
+
+
+def _total_inertia(cluster, vectors):
+    return (cluster - cluster.mean(0)).square().sum()
+
+
+def _two_means(members, starts, rounds):
+    centres = starts.clone()
+    for _ in range(rounds):
+        half = torch.cdist(members, centres).argmin(1)
+        for side in (0, 1):
+            if (half == side).any():
+                centres[side] = members[half == side].mean(0)
+    return half
+
+
+def _bisect(size=_total_inertia, split=_two_means):
+    """A wrong solution, from what it splits by or from how it splits."""
+
+    def bisect(vectors, labels, rounds=10):
+        count = int(labels.max()) + 1
+        sizes = [float(size(vectors[labels == number], vectors)) for number in range(count)]
+        chosen = sizes.index(max(sizes))
+        members = vectors[labels == chosen]
+        result = labels.clone()
+        result[labels == chosen] = torch.where(split(members, members[:2], rounds) == 0, chosen, count)
+        return result
+
+    return bisect
+
+
+def _with_empty_halves(members, starts, rounds):
+    centres = starts.clone()
+    for _ in range(rounds):
+        half = torch.cdist(members, centres).argmin(1)
+        centres = torch.stack([members[half == side].mean(0) for side in (0, 1)])
+    return half
+
+
+def _by_angle(members, starts, rounds):
+    unit = torch.nn.functional.normalize(members, dim=1)
+    return _two_means(unit, unit[:2], rounds)
+
+
+def _of_everything(vectors, labels, rounds=10):
+    half = _two_means(vectors, vectors[:2], rounds)
+    return torch.where(half == 0, labels, int(labels.max()) + 1)
+
+
+def _fresh(vectors, labels, rounds=10):
+    return (bisect(vectors, labels, rounds) > labels.max()).long()
+
+
+def _members_only(vectors, labels, rounds=10):
+    after, count = bisect(vectors, labels, rounds), int(labels.max()) + 1
+    sizes = [float(_total_inertia(vectors[labels == number], vectors)) for number in range(count)]
+    return after[labels == sizes.index(max(sizes))]
+
+
+def _labels_spoilt(vectors, labels, rounds=10):
+    labels[:] = bisect(vectors, labels, rounds)
+    return labels
+
+
+def _halves_exchanged(vectors, labels, rounds=10):
+    after, count = bisect(vectors, labels, rounds), int(labels.max()) + 1
+    (chosen,) = set(labels[after == count].tolist())
+    return torch.where(after == count, chosen, torch.where(after == chosen, count, after))
+
+
+def _bisection_cases(seed):
+    generator = torch.Generator().manual_seed(seed)
+
+    def clouds(*sizes, dim=3, spread=0.4):
+        centres = 3 * torch.randn(len(sizes), dim, generator=generator)
+        noise = [spread * torch.randn(size, dim, generator=generator) for size in sizes]
+        vectors = torch.cat([centre + each for centre, each in zip(centres, noise, strict=True)])
+        return vectors[torch.randperm(len(vectors), generator=generator)]
+
+    def zeros(count):
+        return torch.zeros(count, dtype=torch.long)
+
+    first = clouds(6, 5, 7)
+    cases = [
+        (torch.tensor([[0.0], [1.0], [2.2], [9.0]]), zeros(4)),
+        # The two starting centres are one and the same: at first, one of the halves is empty.
+        (torch.tensor([[2.0, 2.0], [2.0, 2.0], [0.0, 1.0], [1.0, 1.0], [6.0, 5.0]]), zeros(5)),
+        # Many vectors close together, and a few far apart.
+        (
+            torch.cat([0.3 * torch.randn(9, 2, generator=generator), torch.tensor([[8.0, 8.0], [12.0, 1.0], [11.0, 0.0]])]),
+            torch.tensor([0] * 9 + [1] * 3),
+        ),
+        (
+            # Two vectors far apart (largest on average) and eight with the larger sum.
+            torch.cat([torch.tensor([[10.0, 0.0], [14.0, 0.0]]), torch.randn(8, 2, generator=generator)]),
+            torch.tensor([0, 0] + [1] * 8),
+        ),
+        (
+            # The pair in the middle is widest on average, the four on the right are furthest from the mean of all.
+            torch.cat(
+                [
+                    torch.tensor([[0.0, 2.0], [0.0, -2.0]]),
+                    torch.tensor([-6.0, 0.0]) + torch.randn(8, 2, generator=generator),
+                    torch.tensor([20.0, 0.0]) + 0.3 * torch.randn(4, 2, generator=generator),
+                ]
+            ),
+            torch.tensor([0] * 2 + [1] * 8 + [2] * 4),
+        ),
+        # The centres have a long way to go.
+        (torch.linspace(0, 1, 24)[:, None] ** 1.3, zeros(24)),
+        (first, zeros(len(first))),
+    ]
+    second = clouds(8, 3, 9, 4, dim=5)
+    return [*cases, (second, bisect(second, bisect(second, zeros(len(second)))))]
+
+
+BISECTION = CodeExercise(
+    id="6.3",
+    title="One bisection",
+    stars=3,
+    minutes=10,
+    reference=bisect,
+    cases=_bisection_cases,
+    hints=(
+        "First the inertias, in a loop over the clusters: `cluster = vectors[labels == number]`, then "
+        "`(cluster - cluster.mean(dim=0)).square().sum()`. `argmax` says which to split.",
+        "For the 2-means: `half = torch.cdist(members, centres).argmin(dim=1)` says 0 or 1 for each of its vectors. Then "
+        "`centres[side] = members[half == side].mean(dim=0)`, where there are any.",
+        "At the end: `result = labels.clone()`, and `result[labels == chosen] = torch.where(half == 0, chosen, count)`.",
+    ),
+    mistakes=(
+        Mistake(
+            "most-vectors",
+            "You split the cluster with the most vectors. Many vectors close together make a good cluster; split the one "
+            "that is least tight, by its inertia.",
+            _bisect(size=lambda cluster, vectors: len(cluster)),
+        ),
+        Mistake(
+            "mean-distance",
+            "You choose by the *mean* squared distance. Inertia is the sum: a large cluster weighs more than a pair.",
+            _bisect(size=lambda cluster, vectors: _total_inertia(cluster, vectors) / len(cluster)),
+        ),
+        Mistake(
+            "whole-mean",
+            "You measure the distances from the mean of *all* vectors. The inertia of a cluster is about its own mean.",
+            _bisect(size=lambda cluster, vectors: (cluster - vectors.mean(0)).square().sum()),
+        ),
+        Mistake(
+            "tightest",
+            "You split the cluster with the *smallest* inertia, which needs it least.",
+            _bisect(size=lambda cluster, vectors: -_total_inertia(cluster, vectors)),
+        ),
+        Mistake(
+            "first-cluster",
+            "You always split cluster 0. Split the one with the largest inertia.",
+            _bisect(size=lambda cluster, vectors: 1.0),
+        ),
+        Mistake(
+            "last-cluster",
+            "You always split the newest cluster. Split the one with the largest inertia.",
+            lambda vectors, labels, rounds=10: _split_number(vectors, labels, rounds, int(labels.max())),
+        ),
+        Mistake(
+            "everything",
+            "Your 2-means runs over all vectors. Only those of the chosen cluster are split; the others keep their numbers.",
+            _of_everything,
+        ),
+        Mistake(
+            "one-round",
+            "The centres never move, or only once: each vector goes to the nearer of the two that came first. Repeat `rounds` "
+            "times: label, then move the centres.",
+            _bisect(split=lambda members, starts, rounds: _two_means(members, starts, 1)),
+        ),
+        Mistake(
+            "empty-half",
+            "Where a centre is given no vector, your mean is that of nothing: NaN, and from then on every distance to it. "
+            "Leave such a centre where it is.",
+            _bisect(split=_with_empty_halves),
+        ),
+        Mistake(
+            "angle",
+            "You compare directions: the vectors are scaled to length one before the split. The distance here is Euclidean.",
+            _bisect(split=_by_angle),
+        ),
+        Mistake(
+            "exchanged",
+            "The halves are exchanged: the vectors of the *first* centre keep the number, those of the second get the new one.",
+            _halves_exchanged,
+        ),
+        Mistake(
+            "only-halves",
+            "You return 1 for the new half and 0 for all others. Every vector keeps the number of its cluster, but those of "
+            "the new half.",
+            _fresh,
+        ),
+        Mistake(
+            "members-only",
+            "You return the labels of the cluster that was split. Put them back among the others: one label for each vector.",
+            _members_only,
+        ),
+        Mistake(
+            "labels-spoilt",
+            "The result is right, but your function writes into `labels`: start with `labels.clone()`.",
+            _labels_spoilt,
+        ),
+    ),
+    unlisted=(
+        _bisect(split=lambda members, starts, rounds: _two_means(members, members[[0, -1]], rounds)),
+        _bisect(split=lambda members, starts, rounds: (members[:, 0] > members[:, 0].mean()).long()),
+        lambda vectors, labels, rounds=10: bisect(vectors, labels, rounds) + 1,
+    ),
+    insight="Split the least tight cluster, again and again: dense regions get many concepts, and no vector is ever left out.",
+    used_next="Seven splits make eight concepts of one layer. Look at what they are.",
+)
+
+
+def _split_number(vectors, labels, rounds, chosen):
+    members = vectors[labels == chosen]
+    result = labels.clone()
+    if len(members) > 1:
+        half = _two_means(members, members[:2], rounds)
+        result[labels == chosen] = torch.where(half == 0, chosen, int(labels.max()) + 1)
+    return result
+
+
+# --- 6.4 only background (in the widget) -----------------------------------------------------------------------------
+
+#: From which share outside of all objects on a concept counts as background, and from which share on a part as that part.
+BACKGROUND, NAMED = 0.9, 0.5
+
+
+def _background_judge(value):
+    if not isinstance(value, Mapping) or not {"layer", "concept", "name", "parts"} <= set(value):
+        return 'Pass the widget itself: `answer("6.4", browser)`.'
+    said = " ".join(str(value["name"]).casefold().split())
+    scenery = {part: float(share) for part, share in value["parts"].items() if part in SCENERY_PARTS}
+    outside = sum(scenery.values())
+    where = f"Concept {value['concept']} of {value['layer']}: {outside:.0%} on scenery."
+    if outside < BACKGROUND - 1e-6:
+        return Problem(where, mistake="on-objects" if outside < 0.5 else "mixed")
+    most = max(scenery, key=scenery.get)
+    if said in SCENERY_PARTS:
+        if scenery.get(said, 0.0) >= NAMED - 1e-6:
+            return None
+        if scenery[most] >= NAMED - 1e-6:
+            return Problem(f"On “{said}” it is with {scenery.get(said, 0.0):.0%}.", mistake="other-part")
+        return Problem(f"Most of all it is on “{most}”, with {scenery[most]:.0%}.", mistake="many-things")
+    if said in scenes.SCENES:
+        return Problem(mistake="scene")
+    if said in (*scenes.PARTS, *scenes.OBJECTS):
+        return Problem(mistake="object")
+    return f"The world has no part of its scenery called “{said}”. It has: {', '.join(SCENERY_PARTS)}."
+
+
+def _browsed(name="sky", **parts):
+    shares = {part.replace("_", " "): share for part, share in (parts or {"sky": 0.75, "cloud": 0.2, "wing": 0.05}).items()}
+    return {"layer": "inception4b", "concept": 3, "name": name, "parts": shares}
+
+
+def _background(kind):
+    def predicate(value):
+        verdict = _background_judge(value)
+        return isinstance(verdict, Problem) and verdict.mistake == kind
+
+    return predicate
+
+
+ONLY_BACKGROUND = AnswerExercise(
+    id="6.4",
+    title="Only background",
+    stars=2,
+    minutes=7,
+    judge=_background_judge,
+    blank=lambda value: isinstance(value, Mapping) and not str(value.get("name", "?")).strip(),
+    setup_source="""from vizcourse.widgets.concept_graph import ConceptBrowser
+browser = ConceptBrowser()""",
+    solution_source="""# With the widget you look; this looks through the whole dictionary.
+from vizcourse.worlds.scenes.vocabulary import SCENERY_PARTS
+found = []
+for layer, concepts in browser.atlas.concepts.items():
+    for number in range(len(concepts)):
+        scenery = [part for part in browser.atlas.parts_of(layer, number) if part.name in SCENERY_PARTS]
+        if sum(part.share for part in scenery) >= 0.9:
+            found.append((scenery[0].share, layer, number, scenery[0].name))
+share, layer, number, name = max(found)
+browser.set(layer=layer, concept=number, name=name)
+answer("6.4", browser)""",
+    hints=(
+        "Look at where the concept is in whole pictures, not only at its nearest patches: is the object dark in all of them? "
+        "Once it has a name, the browser says which parts lie under it.",
+        "The sky is in most pictures, and the same everywhere. Look for patches of one even colour.",
+        "An early layer has concepts of colours and edges, a late one of objects. Look in the layers between.",
+    ),
+    mistakes=(
+        Mistake(
+            "on-objects",
+            "This concept is mostly on objects.",
+            _background("on-objects"),
+            example=_browsed(name="wheel", wheel=0.6, bumper=0.2, road=0.2),
+        ),
+        Mistake(
+            "mixed",
+            "This concept is on objects as well as around them, perhaps along their outline. Asked for is one that is nothing "
+            "but background: 90 % or more.",
+            _background("mixed"),
+            example=_browsed(name="road", road=0.6, sand=0.1, wheel=0.3),
+        ),
+        Mistake(
+            "object",
+            "That is the name of an object or of a part of one. It may stand in the patches' margin of context, but this "
+            "concept points past it: what is *there*?",
+            _background("object"),
+            example=_browsed(name="sailing boat"),
+        ),
+        Mistake(
+            "scene",
+            "That is the name of a whole scene. The concept points at one part of it: which?",
+            _background("scene"),
+            example=_browsed(name="night city"),
+        ),
+        Mistake(
+            "other-part",
+            "It is background, but another part of the scenery than you say.",
+            _background("other-part"),
+            example=_browsed(name="grass"),
+        ),
+        Mistake(
+            "many-things",
+            "It is background, but no one word fits it: perhaps it stands for an evenness, a colour, or the place below the "
+            "object. That a concept is one thing is a hope, not a fact. Find one with a name.",
+            _background("many-things"),
+            example=_browsed(name="sand", sand=0.3, road=0.3, snow=0.2, grass=0.2),
+        ),
+    ),
+    unlisted=("sky", 3, {"layer": "inception4b", "concept": 3}, _browsed(name="blue")),
+    insight="A class can lean on such a concept. Patches alone would not have told: what shows it is where it is.",
+    used_next="In the graph, look for it among the causes of a class.",
+)
+
+# --- 6.5 one step of the Lasso ---------------------------------------------------------------------------------------
+
+
+def lasso_step(coefficients, activations, concepts, penalty, step):
+    """One proximal gradient step: (P, K), (P, C), (K, C) and two numbers -> (P, K)."""
+    slope = (coefficients @ concepts - activations) @ concepts.T
+    moved = coefficients - step * slope
+    return moved.sign() * (moved.abs() - step * penalty).clamp_min(0)
+
+
+def _moved(coefficients, activations, concepts, step):
+    return coefficients - step * (coefficients @ concepts - activations) @ concepts.T
+
+
+def _soft(values, threshold):
+    return values.sign() * (values.abs() - threshold).clamp_min(0)
+
+
+def _stepped(shrink):
+    """A wrong solution, from what it does after the step down the slope."""
+
+    def lasso_step(coefficients, activations, concepts, penalty, step):
+        return shrink(_moved(coefficients, activations, concepts, step), step * penalty)
+
+    return lasso_step
+
+
+def _shrunk_first(coefficients, activations, concepts, penalty, step):
+    return _moved(_soft(coefficients, step * penalty), activations, concepts, step)
+
+
+def _lasso_cases(seed):
+    generator = torch.Generator().manual_seed(seed)
+
+    def some(count, size, channels, penalty, step):
+        concepts = torch.nn.functional.normalize(torch.randn(size, channels, generator=generator), dim=1)
+        coefficients, activations = (torch.randn(count, each, generator=generator) for each in (size, channels))
+        return coefficients, activations, concepts, penalty, step
+
+    return [
+        (torch.zeros(1, 2), torch.tensor([[3.0, -2.0]]), torch.eye(2), 1.0, 0.5),
+        (torch.tensor([[1.0, 0.1]]), torch.tensor([[-1.0, 0.2]]), torch.eye(2), 0.5, 0.25),
+        some(3, 4, 2, 0.8, 0.3),
+        some(6, 3, 5, 1.5, 0.4),
+        some(5, 5, 5, 1.0, 0.2),
+    ]
+
+
+LASSO = CodeExercise(
+    id="6.5",
+    title="One step of the Lasso",
+    stars=2,
+    minutes=7,
+    reference=lasso_step,
+    cases=_lasso_cases,
+    hints=(
+        "`coefficients @ concepts` is the reconstruction, (P, C). What it misses, `… - activations`, goes back to the concepts "
+        "by `@ concepts.T`: that is the slope, (P, K).",
+        "The soft threshold of `moved` at `t`: `moved.sign() * (moved.abs() - t).clamp_min(0)`. What is t here?",
+    ),
+    mistakes=(
+        Mistake(
+            "no-threshold",
+            "This is least squares: you go down the slope and leave out the threshold. Nothing ever becomes zero.",
+            _stepped(lambda moved, threshold: moved),
+        ),
+        Mistake(
+            "only-threshold",
+            "You draw the coefficients to zero without a step down the slope first. Threshold what `U - step * slope` gives.",
+            lambda coefficients, activations, concepts, penalty, step: _soft(coefficients, step * penalty),
+        ),
+        Mistake(
+            "penalty-unscaled",
+            "Your threshold is λ. A step of length η also draws only η·λ: a shorter step has a smaller threshold.",
+            lambda coefficients, activations, concepts, penalty, step: _soft(
+                _moved(coefficients, activations, concepts, step), penalty
+            ),
+        ),
+        Mistake(
+            "step-only",
+            "Your threshold is η, and `penalty` has no effect. It is η·λ.",
+            lambda coefficients, activations, concepts, penalty, step: _soft(
+                _moved(coefficients, activations, concepts, step), step
+            ),
+        ),
+        Mistake(
+            "positive",
+            "You keep positive coefficients only. That is the non-negative Lasso, which the course uses later; the paper's "
+            "has coefficients of either sign, and here it is asked for.",
+            _stepped(lambda moved, threshold: (moved - threshold).clamp_min(0)),
+        ),
+        Mistake(
+            "hard",
+            "This is the *hard* threshold: the small ones go to zero and the others stay. The soft one draws all of them "
+            "towards zero by the threshold.",
+            _stepped(lambda moved, threshold: torch.where(moved.abs() > threshold, moved, 0.0)),
+        ),
+        Mistake(
+            "sign-lost",
+            "The sizes are right and the signs are lost: multiply by `moved.sign()`.",
+            _stepped(lambda moved, threshold: (moved.abs() - threshold).clamp_min(0)),
+        ),
+        Mistake(
+            "passes-zero",
+            "Small coefficients pass zero and come out with the other sign. Those become exactly zero: `clamp_min(0)` before "
+            "the sign.",
+            _stepped(lambda moved, threshold: moved - threshold * moved.sign()),
+        ),
+        Mistake(
+            "uphill",
+            "You go *up* the slope. The step is `U - step * slope`, and the slope is (reconstruction − activations) Vᵀ.",
+            lambda coefficients, activations, concepts, penalty, step: _soft(
+                _moved(coefficients, activations, concepts, -step), step * penalty
+            ),
+        ),
+        Mistake(
+            "twice",
+            "Your slope is twice as large. With the ½ before the square, its derivative has no 2.",
+            lambda coefficients, activations, concepts, penalty, step: _soft(
+                _moved(coefficients, activations, concepts, 2 * step), step * penalty
+            ),
+        ),
+        Mistake(
+            "order",
+            "You threshold before the step. After it the zeros are gone again: step first, then threshold.",
+            _shrunk_first,
+        ),
+        Mistake(
+            "subgradient",
+            "You add λ·sign(U) to the slope and take an ordinary step. That never makes a coefficient exactly zero; the soft "
+            "threshold does.",
+            lambda coefficients, activations, concepts, penalty, step: (
+                _moved(coefficients, activations, concepts, step) - step * penalty * coefficients.sign()
+            ),
+        ),
+        Mistake(
+            "in-place",
+            "The result is right, but `coefficients` is overwritten (`-=` works in place). Make a new tensor.",
+            lambda coefficients, activations, concepts, penalty, step: _overwritten(
+                coefficients, lasso_step(coefficients, activations, concepts, penalty, step)
+            ),
+        ),
+    ),
+    unlisted=(
+        _stepped(lambda moved, threshold: _soft(moved, threshold / 2)),
+        lambda coefficients, activations, concepts, penalty, step: _soft(
+            coefficients - step * (coefficients @ concepts - activations) @ concepts.T / activations.numel(), step * penalty
+        ),
+        _stepped(lambda moved, threshold: _soft(moved, threshold).clamp(-1, 1)),
+    ),
+    insight="The soft threshold is where sparseness comes from: every coefficient pays λ, and those not worth it are zero.",
+    used_next="A few hundred such steps are the decomposition that everything below stands on.",
+)
+
+
+def _overwritten(target, values):
+    target[:] = values
+    return target
+
+
+# --- 6.6 generalized integrated gradients ----------------------------------------------------------------------------
+
+
+class _Score:
+    """The rest of a network: activations (B, P, C) -> scores (B,), bent everywhere and not zero at zero."""
+
+    def __init__(self, channels, seed, hidden=6):
+        generator = torch.Generator().manual_seed(seed)
+        self.first, self.shift = (torch.randn(*each, generator=generator) for each in ((channels, hidden), (hidden,)))
+        self.second, self.third = (torch.randn(*each, generator=generator) for each in ((hidden, hidden), (hidden,)))
+
+    def __call__(self, activations):
+        _check_batch(activations)
+        hidden = torch.nn.functional.gelu(activations @ self.first + self.shift).mean(dim=1)
+        return (hidden @ self.second).tanh() @ self.third + 0.7
+
+    def __repr__(self):
+        return "a small network from activations (B, P, C) to scores (B,)"
+
+
+class _Square:
+    """The sum of squares, plus one."""
+
+    def __call__(self, activations):
+        _check_batch(activations)
+        return activations.square().sum(dim=(1, 2)) + 1
+
+    def __repr__(self):
+        return "the sum of the squared activations, plus 1"
+
+
+def _check_batch(activations):
+    if activations.ndim != 3:
+        raise ValueError(
+            f"`score` takes activations (B, P, C), and these are {tuple(activations.shape)}: for one point, add the first "
+            "axis with `[None]`"
+        )
+
+
+def concept_contributions(score, coefficients, concepts, steps=32):
+    """Generalized integrated gradients from zero, by the midpoint rule: (P, K), (K, C) -> (P, K)."""
+    alphas = (torch.arange(steps) + 0.5) / steps
+    path = (alphas[:, None, None] * coefficients).requires_grad_()
+    (gradients,) = torch.autograd.grad(score(path @ concepts).sum(), path)
+    return coefficients * gradients.mean(dim=0)
+
+
+def _midpoints(steps):
+    return (torch.arange(steps) + 0.5) / steps
+
+
+def _gradients(score, coefficients, concepts, alphas):
+    """Gradients at points of the path: (S, P, K)."""
+    path = (alphas[:, None, None] * coefficients).requires_grad_()
+    return torch.autograd.grad(score(path @ concepts).sum(), path)[0]
+
+
+def _rule(alphas):
+    """A wrong solution, from the points on the path that it takes."""
+
+    def concept_contributions(score, coefficients, concepts, steps=32):
+        return coefficients * _gradients(score, coefficients, concepts, alphas(steps)).mean(0)
+
+    return concept_contributions
+
+
+def _made_of(combine):
+    """A wrong solution, from what it makes of coefficients and gradients at the right points."""
+
+    def concept_contributions(score, coefficients, concepts, steps=32):
+        return combine(coefficients, _gradients(score, coefficients, concepts, _midpoints(steps)))
+
+    return concept_contributions
+
+
+def _channels(score, coefficients, concepts, steps=32):
+    """Ordinary integrated gradients of the reconstruction: (P, C)."""
+    whole = coefficients @ concepts
+    path = (_midpoints(steps)[:, None, None] * whole).requires_grad_()
+    return whole * torch.autograd.grad(score(path).sum(), path)[0].mean(0)
+
+
+def _from_the_mean(score, coefficients, concepts, steps=32):
+    start = coefficients.mean(0, keepdim=True).expand_as(coefficients)
+    path = (start + _midpoints(steps)[:, None, None] * (coefficients - start)).requires_grad_()
+    return (coefficients - start) * torch.autograd.grad(score(path @ concepts).sum(), path)[0].mean(0)
+
+
+def _alone(score, coefficients, concepts, steps=32):
+    zero = score(torch.zeros(1, len(coefficients), concepts.shape[1]))
+    result = torch.zeros_like(coefficients)
+    for position in range(coefficients.shape[0]):
+        for concept in range(coefficients.shape[1]):
+            single = torch.zeros_like(coefficients)
+            single[position, concept] = coefficients[position, concept]
+            result[position, concept] = (score((single @ concepts)[None]) - zero)[0]
+    return result
+
+
+def _some_concepts(generator, count, size, channels):
+    concepts = torch.nn.functional.normalize(torch.randn(size, channels, generator=generator), dim=1)
+    return 1.5 * torch.randn(count, size, generator=generator), concepts
+
+
+def _contribution_cases(seed):
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        (_Square(), torch.tensor([[1.0, 2.0]]), torch.eye(2), 2),
+        (_Score(3, seed + 1), *_some_concepts(generator, 2, 2, 3), 4),
+        (_Score(4, seed + 2), *_some_concepts(generator, 4, 4, 4), 8),
+        (_Score(3, seed + 3), *_some_concepts(generator, 5, 6, 3), 32),
+    ]
+
+
+CONTRIBUTIONS = CodeExercise(
+    id="6.6",
+    title="Generalized integrated gradients",
+    stars=3,
+    minutes=12,
+    reference=concept_contributions,
+    cases=_contribution_cases,
+    rtol=1e-3,
+    atol=2e-5,
+    hints=(
+        "Make all points of the way at once: `path = alphas[:, None, None] * coefficients`, (S, P, K), and let autograd follow "
+        "it from here: `path.requires_grad_()`.",
+        "`score(path @ concepts)` are S scores. They do not depend on each other's points, so the gradient of their *sum* "
+        "holds the gradient at every point: `torch.autograd.grad(score(path @ concepts).sum(), path)[0]`.",
+        "Average these over the first axis, and multiply by `coefficients`.",
+    ),
+    mistakes=(
+        Mistake(
+            "end-point",
+            "You take the gradient at the end of the way only (or alpha has no effect on the point). Where the score has "
+            "levelled off, it says that nothing matters. Average it over the points α·U.",
+            _rule(lambda steps: torch.ones(steps)),
+        ),
+        Mistake(
+            "start-point",
+            "You take the gradient at zero only. Average it over the points α·U.",
+            _rule(lambda steps: torch.zeros(steps)),
+        ),
+        Mistake(
+            "no-coefficients",
+            "This is the average gradient: how much *one unit more* of a concept would do. Its contribution is that times how "
+            "much of it there is: multiply by `coefficients`.",
+            _made_of(lambda coefficients, gradients: gradients.mean(0)),
+        ),
+        Mistake(
+            "alpha-twice",
+            "Alpha comes in twice: you multiply by α·u, or take the derivative through α. The gradient is taken *at* α·U with "
+            "respect to that point, and multiplied by the whole u.",
+            lambda score, coefficients, concepts, steps=32: (
+                coefficients
+                * (_midpoints(steps)[:, None, None] * _gradients(score, coefficients, concepts, _midpoints(steps))).mean(0)
+            ),
+        ),
+        Mistake(
+            "sum",
+            "You add the gradients of all points. An integral from 0 to 1 is their *average*: twice the steps would otherwise "
+            "mean twice the contribution.",
+            _made_of(lambda coefficients, gradients: coefficients * gradients.sum(0)),
+        ),
+        Mistake(
+            "right-ends",
+            "Your points are 1/S, 2/S, … 1, the right ends of the steps. The midpoint rule takes (s + ½)/S, and is far more "
+            "exact for the same work.",
+            _rule(lambda steps: (torch.arange(steps) + 1) / steps),
+        ),
+        Mistake(
+            "left-ends",
+            "Your points are 0, 1/S, … the left ends of the steps. The midpoint rule takes (s + ½)/S.",
+            _rule(lambda steps: torch.arange(steps) / steps),
+        ),
+        Mistake(
+            "both-ends",
+            "`linspace(0, 1, S)` has points at both ends. The midpoint rule takes (s + ½)/S.",
+            _rule(lambda steps: torch.linspace(0, 1, steps)),
+        ),
+        Mistake(
+            "channels",
+            "You attribute to the *channels* of the activation: these are ordinary integrated gradients, (P, C). Take the "
+            "gradient with respect to the coefficients, (P, K).",
+            _channels,
+        ),
+        Mistake(
+            "channels-projected",
+            "You attribute to channels and then project the attributions on the concepts. A projection of contributions is "
+            "not the contribution of a concept, and does not add up. Take the gradient with respect to the coefficients.",
+            lambda score, coefficients, concepts, steps=32: _channels(score, coefficients, concepts, steps) @ concepts.T,
+        ),
+        Mistake(
+            "baseline",
+            "Your way begins at the average coefficients. It begins at zero: no concept at all.",
+            _from_the_mean,
+        ),
+        Mistake(
+            "absolute",
+            "You drop the signs. A concept that speaks *against* the score has a negative contribution, and completeness needs "
+            "it.",
+            _made_of(lambda coefficients, gradients: (coefficients * gradients.mean(0)).abs()),
+        ),
+        Mistake(
+            "positions-summed",
+            "You add up the positions: that is an edge of the graph, and comes later. Here each position keeps its own.",
+            _made_of(lambda coefficients, gradients: (coefficients * gradients.mean(0)).sum(0)),
+        ),
+        Mistake(
+            "alone",
+            "You put each concept in alone and measure what it does. That is another way of attributing, a good one, but it "
+            "does not add up and takes a pass of the network for each. Use gradients along the way.",
+            _alone,
+        ),
+    ),
+    unlisted=(
+        lambda score, coefficients, concepts, steps=32: -concept_contributions(score, coefficients, concepts, steps),
+        lambda score, coefficients, concepts, steps=32: concept_contributions(score, coefficients, concepts, 1),
+        lambda score, coefficients, concepts, steps=32: (
+            coefficients * (coefficients @ concepts - coefficients @ concepts) @ concepts.T
+        ),
+        _made_of(lambda coefficients, gradients: coefficients * gradients.clamp_min(0).mean(0)),
+    ),
+    insight="With every channel as its own concept these are integrated gradients: the generalization is the change of basis.",
+    used_next="6.7 tests the property that it inherits.",
+)
+
+# --- 6.7 completeness ------------------------------------------------------------------------------------------------
+
+
+def completeness_error(score, activations, coefficients, concepts, contributions):
+    """Distance of the sum of contributions from the change that they explain, relative to it: a number."""
+    reconstruction = (coefficients @ concepts)[None]
+    with torch.no_grad():
+        change = (score(reconstruction) - score(torch.zeros_like(reconstruction)))[0]
+    return (contributions.sum() - change).abs() / change.abs()
+
+
+def _scores(score, activations, coefficients, concepts):
+    """Scores of the activation, of the reconstruction, and of nothing."""
+    whole = coefficients @ concepts
+    return score(torch.stack([activations, whole, torch.zeros_like(whole)])).detach()
+
+
+def _missed(judge):
+    """A wrong solution, from the sum of contributions and the scores of activation, reconstruction and nothing."""
+
+    def completeness_error(score, activations, coefficients, concepts, contributions):
+        return judge(contributions, *_scores(score, activations, coefficients, concepts))
+
+    return completeness_error
+
+
+def _relative(total, change):
+    return (total - change).abs() / change.abs()
+
+
+def _reconstruction_error(score, activations, coefficients, concepts, contributions):
+    return (activations - coefficients @ concepts).square().sum() / activations.square().sum()
+
+
+def _completeness_cases(seed):
+    generator = torch.Generator().manual_seed(seed)
+    cases = []
+    for number, (count, size, channels, steps) in enumerate(((2, 2, 3, 1), (3, 4, 2, 2), (4, 5, 3, 1), (5, 3, 5, 2))):
+        score = _Score(channels, seed + 10 + number)
+        coefficients, concepts = _some_concepts(generator, count, size, channels)
+        activations = coefficients @ concepts + 0.5 * torch.randn(count, channels, generator=generator)
+        found = _rule(lambda steps: torch.arange(steps) / steps)(score, coefficients, concepts, steps)
+        cases.append((score, activations, coefficients, concepts, found))
+    return [
+        (
+            _Square(),
+            torch.tensor([[2.0, 2.0]]),
+            torch.tensor([[1.0, 2.0]]),
+            torch.eye(2),
+            torch.tensor([[0.0, 4.0]]),
+        ),
+        *cases,
+    ]
+
+
+COMPLETENESS = CodeExercise(
+    id="6.7",
+    title="Completeness",
+    stars=2,
+    minutes=5,
+    reference=completeness_error,
+    cases=_completeness_cases,
+    rtol=1e-3,
+    hints=(
+        "At the end of the way stands `coefficients @ concepts`, at its beginning zeros of the same shape. `score` wants a "
+        "batch of them: `[None]`.",
+        "With `change` the score at the end less that at the beginning: `(contributions.sum() - change).abs() / change.abs()`.",
+    ),
+    mistakes=(
+        Mistake(
+            "of-the-picture",
+            "You compare with the score of the activation itself. The way ends at the reconstruction: what the concepts leave "
+            "out, no contribution can explain.",
+            _missed(lambda given, picture, whole, zero: _relative(given.sum(), picture - zero)),
+        ),
+        Mistake(
+            "nothing-forgotten",
+            "You compare with the score of the reconstruction alone. An activation of zero has a score too (biases!), and the "
+            "contributions explain only the change from there.",
+            _missed(lambda given, picture, whole, zero: _relative(given.sum(), whole)),
+        ),
+        Mistake(
+            "neither",
+            "You compare with the score of the whole activation. The way begins at zero, which has a score too, and ends at "
+            "the reconstruction.",
+            _missed(lambda given, picture, whole, zero: _relative(given.sum(), picture)),
+        ),
+        Mistake(
+            "residual",
+            "You measure the change from the reconstruction to the activation. That is what the concepts leave out; the way "
+            "goes from zero to the reconstruction.",
+            _missed(lambda given, picture, whole, zero: _relative(given.sum(), picture - whole)),
+        ),
+        Mistake(
+            "not-relative",
+            "This is the difference itself. Divide by the size of the change, or a small score would always seem complete.",
+            _missed(lambda given, picture, whole, zero: (given.sum() - whole + zero).abs()),
+        ),
+        Mistake(
+            "relative-to-sum",
+            "You divide by the sum of the contributions. Divide by the change that they should give.",
+            _missed(lambda given, picture, whole, zero: (given.sum() - whole + zero).abs() / given.sum().abs()),
+        ),
+        Mistake(
+            "relative-to-score",
+            "You divide by the score of the reconstruction. Divide by the *change* from zero to it.",
+            _missed(lambda given, picture, whole, zero: (given.sum() - whole + zero).abs() / whole.abs()),
+        ),
+        Mistake(
+            "signed",
+            "The size is right; an error may not be negative. Use `abs()`, below the line too.",
+            _missed(lambda given, picture, whole, zero: (given.sum() - whole + zero) / (whole - zero)),
+        ),
+        Mistake(
+            "sizes-summed",
+            "You add up the sizes of the contributions. Those that speak against the score count with their minus sign.",
+            _missed(lambda given, picture, whole, zero: _relative(given.abs().sum(), whole - zero)),
+        ),
+        Mistake(
+            "mean",
+            "You take the mean of the contributions. Completeness is about their sum.",
+            _missed(lambda given, picture, whole, zero: _relative(given.mean(), whole - zero)),
+        ),
+        Mistake(
+            "ratio",
+            "This is the sum over the change, 1 where all is explained. The error is how far from it.",
+            _missed(lambda given, picture, whole, zero: given.sum() / (whole - zero)),
+        ),
+        Mistake(
+            "percent",
+            "You give percent; give a share.",
+            _missed(lambda given, picture, whole, zero: 100 * _relative(given.sum(), whole - zero)),
+        ),
+        Mistake(
+            "decomposition",
+            "This is the error of the *decomposition*: how well concepts rebuild the activation. It is worth knowing, but "
+            "completeness is about the score.",
+            _reconstruction_error,
+        ),
+    ),
+    unlisted=(
+        _missed(lambda given, picture, whole, zero: _relative(given.sum(), whole - zero).square()),
+        _missed(lambda given, picture, whole, zero: (given.sum() - whole + zero).abs() / (picture - zero).abs()),
+        _missed(lambda given, picture, whole, zero: 1 - _relative(given.sum(), whole - zero)),
+    ),
+    insight="Complete means: nothing lost between concepts and score. Not: nothing lost between picture and concepts.",
+    used_next="So each figure below prints two numbers: this one, and the reconstruction's error.",
+)
+
+# --- 6.8 what do they share? -----------------------------------------------------------------------------------------
+
+# STAND-IN until the study is there.
+TABLE = {
+    "classes": ["car", "bicycle"],
+    "concepts": [19, 33, 36, 44, 45, 46, 48, 58, 63],
+    "shares": [
+        [0.02, -0.006, 0.072, 0.324, 0.066, 0.164, 0.03, 0.076, 0.003],
+        [0.01, 0.348, 0.132, 0.0, 0.101, 0.166, 0.172, -0.001, -0.006],
+    ],
+}
+
+
+def _rows():
+    """Concept -> its share of what speaks for the first class, and for the second."""
+    return dict(zip(TABLE["concepts"], zip(*TABLE["shares"], strict=True), strict=True))
+
+
+def shared_most():
+    """The concept of the table whose smaller share is the largest."""
+    rows = _rows()
+    return max(rows, key=lambda concept: min(rows[concept]))
+
+
+def _top(side):
+    rows = _rows()
+    return max(rows, key=lambda concept: rows[concept][side])
+
+
+def _shared_kind(concept):
+    """What is wrong with an answer; None where it is right."""
+    own, best = _rows()[concept], min(_rows()[shared_most()])
+    if concept == shared_most():
+        return None
+    if concept == _top(0):
+        return "first-only"
+    if concept == _top(1):
+        return "second-only"
+    if min(own) < 0:
+        return "against"
+    return "less" if min(own) > 0.25 * best else "neither"
+
+
+def _shared_judge(value):
+    rows = _rows()
+    number = value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
+    if not isinstance(number, (int, float)) or isinstance(number, bool) or number not in rows:
+        return f"Answer with the number of one concept of the table: {', '.join(map(str, rows))}."
+    kind = _shared_kind(int(number))
+    if kind is None:
+        return None
+    shares = " and ".join(f"{share:.1%} of “{name}”" for share, name in zip(rows[int(number)], TABLE["classes"], strict=True))
+    return Problem(f"Concept {int(number)} has {shares}.", mistake=kind)
+
+
+def _shared(kind):
+    return lambda value: value in _rows() and _shared_kind(value) == kind
+
+
+def _shared_example(kind):
+    return next((concept for concept in _rows() if _shared_kind(concept) == kind), None)
+
+
+SHARED = AnswerExercise(
+    id="6.8",
+    title="What do they share?",
+    stars=2,
+    minutes=5,
+    reference=shared_most,
+    judge=_shared_judge,
+    hints=(
+        "For each concept take the *smaller* of its two shares. Which concept's is largest?",
+        "Go down the first class's list from the top, and ask each time: what does the second class say?",
+    ),
+    mistakes=tuple(
+        Mistake(name, message, _shared(name), example=_shared_example(name))
+        for name, message in (
+            (
+                "first-only",
+                "This is the most important concept of the first class, but the second hardly uses it, or not at all. Shared "
+                "is what helps both.",
+            ),
+            (
+                "second-only",
+                "This is the most important concept of the second class, but the first hardly uses it, or not at all. Shared "
+                "is what helps both: look at the other column, its sign included.",
+            ),
+            (
+                "against",
+                "This concept speaks *against* one of the two classes. It tells them apart; that is the opposite of shared.",
+            ),
+            ("less", "They do share it, but there is one whose smaller share is larger."),
+            ("neither", "One of the two hardly uses it. Go by the smaller of the two shares."),
+        )
+    ),
+    unlisted=(1.0, "wheel", -1, [TABLE["concepts"][0]]),
+    insight="Neither class's first choice: a graph of one class alone would have hidden it.",
+    used_next="The next figure marks it, and the world says what lies under it.",
+)
+
+# --- 6.9 the area under an insertion curve ---------------------------------------------------------------------------
+
+
+def insertion_area(score, coefficients, concepts, order):
+    """Area under the scores while concepts come in: (P, K), (K, C), (K,) -> a number."""
+    count = len(order)
+    present = torch.zeros(count + 1, count)
+    for number, concept in enumerate(order):
+        present[number + 1 :, concept] = 1
+    with torch.no_grad():
+        scores = score(present[:, None, :] * coefficients @ concepts)
+    return torch.trapezoid(scores, dx=1 / count)
+
+
+def _curve(score, coefficients, concepts, order, *, deleted=False, alone=False):
+    """Scores after each step: (K + 1,)."""
+    ranks = torch.as_tensor(order).argsort()
+    steps = torch.arange(len(ranks) + 1)[:, None]
+    inside = ranks == steps - 1 if alone else (ranks >= steps if deleted else ranks < steps)
+    return score(inside[:, None, :] * coefficients @ concepts).detach()
+
+
+def _area(of, **kind):
+    """A wrong solution, from what it makes of a curve of scores."""
+
+    def insertion_area(score, coefficients, concepts, order):
+        return of(_curve(score, coefficients, concepts, order, **kind))
+
+    return insertion_area
+
+
+def _even(scores):
+    return torch.trapezoid(scores, dx=1 / (len(scores) - 1))
+
+
+def _by_amount(score, coefficients, concepts, order):
+    amounts = coefficients.abs().sum(0)[order]
+    places = torch.cat([torch.zeros(1), amounts.cumsum(0) / amounts.sum()])
+    return torch.trapezoid(_curve(score, coefficients, concepts, order), places)
+
+
+def _insertion_cases(seed):
+    generator = torch.Generator().manual_seed(seed)
+    cases = [(_Square(), torch.tensor([[1.0, 2.0, 0.5]]), torch.eye(3), torch.tensor([1, 2, 0]))]
+    for number, (count, size, channels) in enumerate(((2, 4, 3), (4, 4, 4), (3, 7, 5))):
+        coefficients, concepts = _some_concepts(generator, count, size, channels)
+        order = torch.randperm(size, generator=generator)
+        order = order.roll(1) if torch.equal(order.argsort(), order) else order
+        cases.append((_Score(channels, seed + 20 + number), coefficients, concepts, order))
+    return cases
+
+
+INSERTION = CodeExercise(
+    id="6.9",
+    title="The area under an insertion curve",
+    stars=2,
+    minutes=8,
+    reference=insertion_area,
+    cases=_insertion_cases,
+    rtol=1e-3,
+    hints=(
+        "Start with `kept = torch.zeros_like(coefficients)` and score `(kept @ concepts)[None]`. Then, for each concept of "
+        "`order`, copy its column, `kept[:, concept] = coefficients[:, concept]`, and score again.",
+        "K + 1 scores stand at 0, 1/K, 2/K, … 1: `torch.trapezoid(scores, dx=1 / K)`.",
+    ),
+    mistakes=(
+        Mistake(
+            "deletion",
+            "This is the area of deletion: you start with all concepts and take them out; or you put them in from the last to "
+            "the first, which gives the same area. Start with none, and put in `order[0]` first.",
+            _area(_even, deleted=True),
+        ),
+        Mistake(
+            "alone",
+            "Each concept is in alone: the one before is gone again. Those that went in stay in.",
+            _area(_even, alone=True),
+        ),
+        Mistake(
+            "ranks",
+            "You read `order` as the ranks of the concepts, so that `order[3]` is the place of concept 3. It is the other way "
+            "round: `order[3]` is the concept in the fourth place.",
+            lambda score, coefficients, concepts, order: insertion_area(score, coefficients, concepts, order.argsort()),
+        ),
+        Mistake(
+            "order-ignored",
+            "`order` has no effect: you put in concept 0, 1, 2 and so on.",
+            lambda score, coefficients, concepts, order: insertion_area(
+                score, coefficients, concepts, torch.arange(len(order))
+            ),
+        ),
+        Mistake(
+            "mean",
+            "This is the mean of the scores. Under the trapezoid rule the first and last count half: they stand at the ends.",
+            _area(lambda scores: scores.mean()),
+        ),
+        Mistake(
+            "steps-not-shares",
+            "The scores stand 1 apart in your curve, so the area grows with the number of concepts. They go from 0 to 1: they "
+            "stand 1/K apart.",
+            _area(lambda scores: torch.trapezoid(scores, dx=1.0)),
+        ),
+        Mistake(
+            "one-too-many",
+            "You divide by K + 1, the number of scores. There are K steps between them: each is 1/K wide.",
+            _area(lambda scores: torch.trapezoid(scores, dx=1 / len(scores))),
+        ),
+        Mistake(
+            "nothing-forgotten",
+            "Your curve begins with the first concept already in. It begins with none: K + 1 scores.",
+            _area(lambda scores: _even(scores[1:])),
+        ),
+        Mistake(
+            "right-ends",
+            "Each step counts with the score after it. The trapezoid rule takes the mean of the scores before and after.",
+            _area(lambda scores: scores[1:].mean()),
+        ),
+        Mistake(
+            "left-ends",
+            "Each step counts with the score before it, and the last score not at all. The trapezoid rule takes the mean of "
+            "the scores before and after.",
+            _area(lambda scores: scores[:-1].mean()),
+        ),
+        Mistake(
+            "rescaled",
+            "You divide by the score of the full reconstruction. That may be useful, but here it would hide what the "
+            "concepts leave out: keep the scores as they are.",
+            _area(lambda scores: _even(scores) / scores[-1]),
+        ),
+        Mistake(
+            "curve",
+            "These are the scores. Give the area under them, one number.",
+            _area(lambda scores: scores),
+        ),
+    ),
+    unlisted=(
+        _by_amount,
+        _area(lambda scores: _even(scores) - scores[0]),
+        _area(lambda scores: _even(scores.cummax(0).values)),
+    ),
+    insight="The same with the order reversed is deletion. So insertion minus deletion asks: how much better than backwards?",
+    used_next="Better than backwards is little. The tests compare with size, with the gradient and with leaving out.",
+)
+
+EXERCISES = (
+    VECTORS, RECEPTIVE_FIELD, BISECTION, ONLY_BACKGROUND, LASSO, CONTRIBUTIONS, COMPLETENESS, SHARED, INSERTION,
+)  # fmt: skip
