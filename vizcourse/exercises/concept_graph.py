@@ -243,6 +243,7 @@ RECEPTIVE_FIELD = CodeExercise(
     unlisted=(
         _weighted(lambda parts, whole: (parts @ whole).softmax(0)),
         lambda parts, fields: fields.sum(0),
+        _weighted(lambda parts, whole: (parts @ whole).abs() / (parts @ whole).abs().sum()),
         _weighted(lambda parts, whole: parts.square().sum(1) / whole.square().sum()),
     ),
     insight="Layer upon layer, shares multiply: so a vector deep inside gets a map of the pixels that made it.",
@@ -866,6 +867,22 @@ def _alone(score, coefficients, concepts, steps=32):
     return result
 
 
+def _left_out(score, coefficients, concepts, steps=32):
+    whole = score((coefficients @ concepts)[None])
+    result = torch.zeros_like(coefficients)
+    for position in range(coefficients.shape[0]):
+        for concept in range(coefficients.shape[1]):
+            rest = coefficients.clone()
+            rest[position, concept] = 0
+            result[position, concept] = (whole - score((rest @ concepts)[None]))[0]
+    return result
+
+
+def _trapezoid(score, coefficients, concepts, steps=32):
+    alphas = torch.linspace(0, 1, steps + 1)
+    return coefficients * torch.trapezoid(_gradients(score, coefficients, concepts, alphas), dx=1 / steps, dim=0)
+
+
 def _some_concepts(generator, count, size, channels):
     concepts = torch.nn.functional.normalize(torch.randn(size, channels, generator=generator), dim=1)
     return 1.5 * torch.randn(count, size, generator=generator), concepts
@@ -947,6 +964,12 @@ CONTRIBUTIONS = CodeExercise(
             _rule(lambda steps: torch.linspace(0, 1, steps)),
         ),
         Mistake(
+            "trapezoid",
+            "This is the trapezoid rule, with one point more. It is a good rule, but not the one asked for: the midpoint rule "
+            "takes S points, (s + ½)/S, all with the same weight.",
+            _trapezoid,
+        ),
+        Mistake(
             "channels",
             "You attribute to the *channels* of the activation: these are ordinary integrated gradients, (P, C). Take the "
             "gradient with respect to the coefficients, (P, K).",
@@ -984,9 +1007,7 @@ CONTRIBUTIONS = CodeExercise(
     unlisted=(
         lambda score, coefficients, concepts, steps=32: -concept_contributions(score, coefficients, concepts, steps),
         lambda score, coefficients, concepts, steps=32: concept_contributions(score, coefficients, concepts, 1),
-        lambda score, coefficients, concepts, steps=32: (
-            coefficients * (coefficients @ concepts - coefficients @ concepts) @ concepts.T
-        ),
+        _left_out,
         _made_of(lambda coefficients, gradients: coefficients * gradients.clamp_min(0).mean(0)),
     ),
     insight="With every channel as its own concept these are integrated gradients: the generalization is the change of basis.",
@@ -1238,7 +1259,7 @@ SHARED = AnswerExercise(
         )
     ),
     unlisted=(1.0, "wheel", -1, [TABLE["concepts"][0]]),
-    insight="Neither class's first choice: a graph of one class alone would have hidden it.",
+    insight="Neither class's first choice: what is shared shows only when both classes stand side by side.",
     used_next="The next figure marks it, and the world says what lies under it.",
 )
 
