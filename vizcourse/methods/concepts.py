@@ -376,7 +376,7 @@ class Decomposition:
 
 
 def decompose(
-    activations: Tensor, concepts: Concepts, *, penalty: float = 0.02, positive: bool = True, iterations: int = 200
+    activations: Tensor, concepts: Concepts, *, penalty: float = 0.05, positive: bool = True, iterations: int = 200
 ) -> Decomposition:
     """Write each pointwise feature vector as a sparse sum of concepts (the Lasso; Eq. 3 of the paper).
 
