@@ -41,14 +41,14 @@ def _position_cases(seed):
     generator = torch.Generator().manual_seed(seed)
 
     def some(count, channels, height, width):
-        # Within the smaller of both sides, so that row and column can be exchanged without leaving the map.
+        # Small enough that row, column and channel can be mixed up without leaving the map.
         positions = torch.randint(min(height, width), (count, 2), generator=generator)
         positions[0] = torch.tensor([0, 1])
         return torch.randn(count, channels, height, width, generator=generator), positions
 
     return [
         (torch.arange(8.0).reshape(1, 2, 2, 2), torch.tensor([[0, 1]])),
-        some(3, 2, 3, 4),
+        some(3, 3, 3, 4),
         some(4, 4, 4, 4),
         some(6, 5, 3, 2),
     ]
@@ -91,7 +91,7 @@ VECTORS = CodeExercise(
         Mistake(
             "channel-lost",
             "The row went into the channel axis, so this is a piece of one channel's map. Leave the channels whole with `:`.",
-            lambda maps, positions: maps[torch.arange(len(maps)), positions[:, 0] % maps.shape[1], positions[:, 1]],
+            lambda maps, positions: maps[torch.arange(len(maps)), positions[:, 0], positions[:, 1]],
         ),
         Mistake(
             "average",
@@ -867,6 +867,16 @@ def _alone(score, coefficients, concepts, steps=32):
     return result
 
 
+def _not_followed(score, coefficients, concepts, steps=32):
+    path = _midpoints(steps)[:, None, None] * coefficients
+    return coefficients * torch.autograd.grad(score(path @ concepts).sum(), path)[0].mean(0)
+
+
+def _not_one_score(score, coefficients, concepts, steps=32):
+    path = (_midpoints(steps)[:, None, None] * coefficients).requires_grad_()
+    return coefficients * torch.autograd.grad(score(path @ concepts), path)[0].mean(0)
+
+
 def _left_out(score, coefficients, concepts, steps=32):
     whole = score((coefficients @ concepts)[None])
     result = torch.zeros_like(coefficients)
@@ -996,6 +1006,18 @@ CONTRIBUTIONS = CodeExercise(
             "positions-summed",
             "You add up the positions: that is an edge of the graph, and comes later. Here each position keeps its own.",
             _made_of(lambda coefficients, gradients: (coefficients * gradients.mean(0)).sum(0)),
+        ),
+        Mistake(
+            "not-followed",
+            "Autograd does not know that you want gradients: it follows only tensors with `requires_grad_()`. Say it of the "
+            "points, before `score` is called.",
+            _not_followed,
+        ),
+        Mistake(
+            "not-one-score",
+            "There is one score for each point, and PyTorch takes the gradient of a single number. Take their sum: the points "
+            "do not meet, so each keeps its own gradient.",
+            _not_one_score,
         ),
         Mistake(
             "alone",
@@ -1304,10 +1326,20 @@ def _by_amount(score, coefficients, concepts, order):
     return torch.trapezoid(_curve(score, coefficients, concepts, order), places)
 
 
+def _positions_in(score, coefficients, concepts, order):
+    kept = torch.zeros_like(coefficients)
+    scores = [score((kept @ concepts)[None])]
+    for position in order:
+        kept[position] = coefficients[position]
+        scores.append(score((kept @ concepts)[None]))
+    return _even(torch.cat(scores).detach())
+
+
 def _insertion_cases(seed):
     generator = torch.Generator().manual_seed(seed)
-    cases = [(_Square(), torch.tensor([[1.0, 2.0, 0.5]]), torch.eye(3), torch.tensor([1, 2, 0]))]
-    for number, (count, size, channels) in enumerate(((2, 4, 3), (4, 4, 4), (3, 7, 5))):
+    cases = [(_Square(), torch.tensor([[1.0, 3.0], [0.0, 1.0]]), torch.eye(2), torch.tensor([1, 0]))]
+    # No fewer positions than concepts, so that the two can be mixed up without an error.
+    for number, (count, size, channels) in enumerate(((4, 4, 3), (5, 4, 4), (8, 7, 5))):
         coefficients, concepts = _some_concepts(generator, count, size, channels)
         order = torch.randperm(size, generator=generator)
         order = order.roll(1) if torch.equal(order.argsort(), order) else order
@@ -1345,6 +1377,12 @@ INSERTION = CodeExercise(
             "You read `order` as the ranks of the concepts, so that `order[3]` is the place of concept 3. It is the other way "
             "round: `order[3]` is the concept in the fourth place.",
             lambda score, coefficients, concepts, order: insertion_area(score, coefficients, concepts, order.argsort()),
+        ),
+        Mistake(
+            "positions",
+            "You put in positions (rows of the coefficients). A concept is a column, `coefficients[:, concept]`: it comes in "
+            "at all positions at once.",
+            _positions_in,
         ),
         Mistake(
             "order-ignored",
