@@ -543,8 +543,8 @@ ONLY_BACKGROUND = AnswerExercise(
     minutes=7,
     judge=_background_judge,
     blank=lambda value: isinstance(value, Mapping) and not str(value.get("name", "?")).strip(),
-    setup_source="""from vizcourse.widgets.concept_graph import ConceptBrowser
-browser = ConceptBrowser()""",
+    setup_source="""from vizcourse.widgets.concept_graph import trial_browser
+browser = trial_browser(layers=("inception4b",))""",
     solution_source="""# With the widget you look; this looks through the whole dictionary.
 from vizcourse.worlds.scenes.vocabulary import SCENERY_PARTS
 found = []
