@@ -160,8 +160,8 @@ def _from_targets(
     for step in range(steps):
         point = ((step + 0.5) / steps * whole).requires_grad_()
         with torch.enable_grad():
-            reached = scores(point)
-        some = [torch.autograd.grad(reached[:, t].sum(), point, retain_graph=True)[0] for t in range(reached.shape[1])]
+            reached = scores(point).sum(0).unbind()  # each picture's point moves its own scores alone
+        some = [torch.autograd.grad(each, point, retain_graph=True)[0] for each in reached]
         total = some if total is None else [one.add_(other) for one, other in zip(total, some, strict=True)]
     # Δu · ∂g/∂u, where the derivative with respect to a coefficient is that with respect to its concept's direction.
     maps = [torch.einsum("nchw,kc->nkhw", one / steps, vectors) * coefficients for one in total]

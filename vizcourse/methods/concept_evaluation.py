@@ -1,0 +1,298 @@
+"""Do concepts matter as their contributions say? Insertion and deletion of concepts, at the class and between layers.
+
+After Kim, Han, Han and Kwak (2024, arXiv 2409.01610): C-insertion and C-deletion, and the same from layer to layer. The
+paper does not say how a concept is deleted: here its coefficients become zero at every position. Its only baseline
+between layers is a random order; here are the size of the coefficients, the gradient at the end of the path, and the
+truth for single concepts, leave-one-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vizcourse.hooks import Replay, capture, replay
+from vizcourse.methods.concept_graph import Concepts, Decomposition, generalized_integrated_gradients, importance, tail_of
+from vizcourse.methods.concepts import _check_classes, _classes, check_order, decompose, pointwise_feature_vectors
+from vizcourse.methods.passes import left_alone
+from vizcourse.methods.sanity_checks import Interval, interval
+
+ORDERS = ("gig", "coefficient", "gradient", "leave-one-out", "random")
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What concepts that are put in, or taken out, one after another do to a score.
+
+    Attributes:
+        fractions: share of the concepts present in a picture that are in (insertion) or out (deletion), ``(S,)``.
+        insertion: the score from an activation of zero on, ``(N, S)``: high early when the order is good.
+        deletion: the score from the reconstruction on, ``(N, S)``: low early when the order is good.
+    """
+
+    fractions: Tensor
+    insertion: Tensor
+    deletion: Tensor
+
+    @property
+    def insertion_auc(self) -> Tensor:
+        """Area under each insertion curve by the trapezoid rule, ``(N,)``."""
+        return torch.trapezoid(self.insertion, self.fractions, dim=1)
+
+    @property
+    def deletion_auc(self) -> Tensor:
+        """Area under each deletion curve, ``(N,)``."""
+        return torch.trapezoid(self.deletion, self.fractions, dim=1)
+
+    @property
+    def auc_difference(self) -> Tensor:
+        """Insertion's area less deletion's, ``(N,)``: the paper's figure, greater when the order is better."""
+        return self.insertion_auc - self.deletion_auc
+
+    @property
+    def mean(self) -> float:
+        """Mean of the difference of the areas over pictures."""
+        return float(self.auc_difference.mean())
+
+    @property
+    def interval(self) -> Interval:
+        """That mean with its 95 % bootstrap interval over pictures."""
+        return interval(self.auc_difference)
+
+
+def insertion_deletion(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor | Sequence[int] | int,
+    source: Concepts | Decomposition,
+    *,
+    order: str | Tensor = "gig",
+    measure: str = "probability",
+    fractions: int = 16,
+    steps: int = 32,
+    seed: int = 0,
+) -> Curves:
+    """C-insertion and C-deletion: the class's probability while a layer's concepts come and go by importance.
+
+    Only concepts that are present in a picture count. A score decides the order, greatest first: ``"gig"`` (contribution
+    to the class's logit), ``"coefficient"`` (sum of the concept's coefficients), ``"gradient"`` (of the logit at the
+    reconstruction, times the coefficients), ``"leave-one-out"`` (fall of the logit when this concept alone is taken out),
+    ``"random"``.
+
+    Args:
+        model: gives logits ``(N, classes)``.
+        images: ``(N, 3, H, W)``.
+        targets: class of each picture ``(N,)``, or one for all.
+        source: concepts of a layer, or a decomposition of these pictures.
+        order: one of :data:`ORDERS`, or scores ``(N, K)``.
+        measure: ``"probability"`` or ``"logit"``.
+        fractions: steps of the curves, which have one point more.
+        steps: points on the path of GIG.
+        seed: of the random order.
+
+    Raises:
+        ValueError: an order or measure that does not exist, or what GIG itself refuses.
+    """
+    if measure not in ("probability", "logit"):
+        raise ValueError(f"There is no measure {measure!r}: choose 'probability' or 'logit'.")
+    parts = _parts(model, images, source)
+    classes = _classes(targets, len(images), images.device)[:, None]
+    with left_alone(model), torch.no_grad():
+        tail = replay(model, parts.concepts.layer, images)
+
+        def answers(activations: Tensor, index: Tensor) -> Tensor:
+            logits = tail(activations, index)
+            _check_classes(classes, logits)
+            return logits.gather(1, classes[index])
+
+        def measured(activations: Tensor, index: Tensor) -> Tensor:
+            if measure == "logit":
+                return answers(activations, index)
+            return tail(activations, index).softmax(1).gather(1, classes[index])
+
+        _check_classes(classes, tail(tail.activation))
+        ranked = _order(model, images, parts, None, classes, order, answers, steps, seed)
+        grid, insertion, deletion = _curves(measured, parts, ranked, fractions)
+    return Curves(grid, insertion[:, 0], deletion[:, 0])
+
+
+def interlayer_insertion_deletion(
+    model: nn.Module,
+    images: Tensor,
+    source: Concepts | Decomposition,
+    target: Concepts,
+    *,
+    targets: Tensor | Sequence[int] | int | None = None,
+    orders: Sequence[str] = ORDERS,
+    top: int = 5,
+    score: str = "sum",
+    fractions: int = 16,
+    steps: int = 32,
+    seed: int = 0,
+) -> dict[str, Curves]:
+    """Insertion and deletion of one layer's concepts, and what they do to the most important concepts of a later layer.
+
+    The score of a target concept is the projection of the later layer's vectors on it, less what an activation of zero
+    gives, relative to what the whole reconstruction gives: 0 at one end, 1 at the other (and above 1 where concepts that speak
+    against the target are still out). The projections are summed over the
+    positions, because that is the score whose changes GIG, the gradient and leave-one-out share out; with
+    ``score="max"`` the greatest counts, as in the paper, and the orders still are those for the sum.
+
+    Args:
+        model: gives logits ``(N, classes)``.
+        images: ``(N, 3, H, W)``.
+        source: concepts of the earlier layer, or a decomposition of these pictures.
+        target: concepts of the later layer.
+        targets: class of each picture, for which target concepts are important; None for what the model answers.
+        orders: some of :data:`ORDERS`.
+        top: target concepts a picture, over which its curves are averaged: the most important ones, by GIG, of those that
+            an activation of zero loses at least a tenth as much of as of the one that it loses most of. (Else the
+            division is by next to nothing.)
+        score: ``"sum"`` or ``"max"`` over positions.
+        fractions, steps, seed: as in :func:`insertion_deletion`.
+
+    Returns:
+        Curves for each order, ``(N, S)``.
+
+    Raises:
+        ValueError: as :func:`insertion_deletion`; also layers in the wrong order.
+    """
+    if score not in ("sum", "max"):
+        raise ValueError(f"There is no score {score!r}: choose 'sum' or 'max' over positions.")
+    check_order(model, [source.concepts.layer if isinstance(source, Decomposition) else source.layer, target.layer], images)
+    parts = _parts(model, images, source)
+    with left_alone(model), torch.no_grad():
+        tail = replay(model, parts.concepts.layer, images)
+        classes = tail(tail.activation).argmax(1) if targets is None else _classes(targets, len(images), images.device)
+
+        def projections(activations: Tensor, index: Tensor, kind: str) -> Tensor:
+            maps = torch.einsum("nchw,kc->nkhw", _later(tail, target.layer, activations, index), target.vectors)
+            return maps.sum((2, 3)) if kind == "sum" else maps.amax((2, 3))
+
+        every = torch.arange(len(images), device=images.device)
+        bottom = {kind: projections(torch.zeros_like(parts.reconstruction), every, kind) for kind in ("sum", score)}
+        change = {kind: projections(parts.reconstruction, every, kind) - bottom[kind] for kind in ("sum", score)}
+        moves = torch.stack([each >= 0.1 * each.amax(1, keepdim=True).clamp_min(1e-12) for each in change.values()]).all(0)
+        if not moves.sum(1).min() >= top:
+            raise ValueError(
+                f"In a picture, the reconstruction moves only {int(moves.sum(1).min())} of the concepts of {target.layer!r}: "
+                f"ask for fewer than {top} at the top."
+            )
+        matters = importance(model, images, classes, target, steps=steps).masked_fill(~moves, -torch.inf)
+        wanted = matters.topk(top, dim=1).indices
+
+        def answers(activations: Tensor, index: Tensor) -> Tensor:
+            return projections(activations, index, "sum").gather(1, wanted[index])
+
+        def measured(activations: Tensor, index: Tensor) -> Tensor:
+            risen = projections(activations, index, score) - bottom[score][index]
+            return (risen / change[score][index]).gather(1, wanted[index])
+
+        found = {}
+        for name in orders:
+            ranked = _order(model, images, parts, target, wanted, name, answers, steps, seed)
+            grid, insertion, deletion = _curves(measured, parts, ranked, fractions)
+            found[name] = Curves(grid, insertion.mean(1), deletion.mean(1))
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------------- inside
+
+Answers = Callable[[Tensor, Tensor], Tensor]  # activations (M, C, h, w), the picture of each (M,) -> scores (M, T)
+ROWS = 64  # activations that are run together
+
+
+def _parts(model: nn.Module, images: Tensor, source: Concepts | Decomposition) -> Decomposition:
+    if isinstance(source, Concepts):
+        return decompose(pointwise_feature_vectors(model, source.layer, images), source)
+    if len(source.coefficients) != len(images):
+        known = len(source.coefficients)
+        raise ValueError(f"The decomposition is of {known} pictures and there are {len(images)}: take the same pictures.")
+    return source
+
+
+def _later(tail: Replay, layer: str, activations: Tensor, index: Tensor) -> Tensor:
+    with capture(tail.model, layer, stop=True) as acts:
+        tail(activations, index)
+    return acts[layer]
+
+
+def _present(parts: Decomposition) -> Tensor:
+    return (parts.coefficients != 0).flatten(2).any(2)  # (N, K)
+
+
+def _order(
+    model: nn.Module,
+    images: Tensor,
+    parts: Decomposition,
+    target: Concepts | None,
+    wanted: Tensor,
+    order: str | Tensor,
+    answers: Answers,
+    steps: int,
+    seed: int,
+) -> Tensor:
+    """Scores by which concepts are ordered: ``(N, T, K)``, or ``(N, 1, K)`` where they are the same for all targets."""
+    coefficients, vectors = parts.coefficients, parts.concepts.vectors
+    if isinstance(order, Tensor):
+        if order.shape != coefficients.shape[:2] or not order.isfinite().all():
+            raise ValueError(f"An order is a finite score for each concept, {tuple(coefficients.shape[:2])}.")
+        return order[:, None]
+    if order == "gig":
+        return generalized_integrated_gradients(model, images, parts, target, targets=wanted, steps=steps).edges
+    if order == "coefficient":
+        return coefficients.sum((2, 3))[:, None]
+    if order == "gradient":
+        scores = tail_of(model, images, parts.concepts.layer, target, wanted)
+        with torch.enable_grad():
+            point = parts.reconstruction.clone().requires_grad_()
+            reached = scores(point).sum(0).unbind()
+        some = [torch.autograd.grad(each, point, retain_graph=True)[0] for each in reached]
+        return torch.stack([torch.einsum("nchw,kc,nkhw->nk", one, vectors, coefficients) for one in some], 1)
+    if order == "leave-one-out":
+        pictures, gone = _present(parts).nonzero(as_tuple=True)
+        without = parts.coefficients.new_ones(len(gone), len(vectors)).scatter_(1, gone[:, None], 0)
+        whole = answers(parts.reconstruction, torch.arange(len(images), device=images.device))
+        falls = whole[pictures] - _answered(answers, parts, pictures, without)[0]
+        scores = falls.new_zeros(*coefficients.shape[:2], falls.shape[1])
+        scores[pictures, gone] = falls
+        return scores.transpose(1, 2)
+    if order == "random":
+        drawn = torch.rand(coefficients.shape[:2], generator=torch.Generator().manual_seed(seed))
+        return drawn.to(coefficients)[:, None]
+    raise ValueError(f"There is no order {order!r}: choose one of {', '.join(map(repr, ORDERS))}, or pass scores (N, K).")
+
+
+def _answered(answers: Answers, parts: Decomposition, pictures: Tensor, kept: Tensor, *, both: bool = False) -> list[Tensor]:
+    """Scores ``(M, T)`` with some concepts kept, ``(M, K)``; with ``both``, also of what they leave of the reconstruction."""
+    found: list[list[Tensor]] = [[], []]
+    for some, mask in zip(pictures.split(ROWS), kept.split(ROWS), strict=True):
+        held = torch.einsum("nkhw,kc->nchw", parts.coefficients[some] * mask[:, :, None, None], parts.concepts.vectors)
+        found[0].append(answers(held, some))
+        if both:
+            found[1].append(answers(parts.reconstruction[some] - held, some))
+    return [torch.cat(each) for each in found if each]
+
+
+def _curves(measured: Answers, parts: Decomposition, scores: Tensor, fractions: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The grid ``(S,)``, and both curves ``(N, T, S)``, T being that of the answers."""
+    if fractions < 1:
+        raise ValueError("A curve has at least one step.")
+    present = _present(parts)
+    rank = scores.masked_fill(~present[:, None], -torch.inf).argsort(dim=2, descending=True, stable=True).argsort(dim=2)
+    grid = torch.linspace(0, 1, fractions + 1, device=scores.device)
+    many = (grid * present.sum(1, keepdim=True) + 0.5).floor()  # (N, S)
+    kept = (rank[:, :, None] < many[:, None, :, None]).to(parts.coefficients)  # (N, T or 1, S, K)
+    count, orders, points, _ = kept.shape
+    pictures = torch.arange(count, device=scores.device).repeat_interleave(orders * points)
+    inserted, deleted = (
+        each.view(count, orders, points, -1) for each in _answered(measured, parts, pictures, kept.flatten(0, 2), both=True)
+    )
+    if orders > 1:  # each order was made for a target of its own
+        inserted, deleted = (each.diagonal(dim1=1, dim2=3).transpose(1, 2) for each in (inserted, deleted))
+    else:
+        inserted, deleted = (each[:, 0].transpose(1, 2) for each in (inserted, deleted))
+    return grid, inserted, deleted
