@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from vizcourse.exercises import concept_graph as lesson
-from vizcourse.methods import concept_graph, concepts
+from vizcourse.methods import concept_evaluation, concept_graph, concepts
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,20 @@ def test_contributions_and_completeness_are_those_of_the_course(network, images,
         picture = rows(parts.reconstruction[number] + parts.residual[number])
         error = lesson.completeness_error(score, picture, own, vectors, contributions)
         torch.testing.assert_close(error, found.gap[number], atol=1e-4, rtol=0)
+
+
+def test_the_area_is_that_of_the_course_over_the_concepts_that_are_present(network, images):
+    image = images[:1]
+    maps = concepts.pointwise_feature_vectors(network, "1", image)
+    found = concepts.extract_concepts(rows(maps[0]), 12, layer="1")
+    split = concepts.decompose(maps, found, penalty=0.1)
+    present = split.coefficients[0].flatten(1).any(1)
+    assert present.sum() < 12
+    own, vectors = rows(split.coefficients[0])[:, present], found.vectors[present]
+    matters = concept_graph.importance(network, image, [2], split)[0, present]
+    curves = concept_evaluation.insertion_deletion(network, image, 2, split, measure="logit", fractions=int(present.sum()))
+    area = lesson.insertion_area(score_of(network, image, "1", 2), own, vectors, matters.argsort(descending=True))
+    torch.testing.assert_close(area, curves.insertion_auc[0])
 
 
 def test_an_order_backwards_has_the_area_of_deletion(network, images, parts):
