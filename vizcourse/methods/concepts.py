@@ -376,7 +376,7 @@ class Decomposition:
 
 
 def decompose(
-    activations: Tensor, concepts: Concepts, *, penalty: float = 0.05, positive: bool = True, iterations: int = 200
+    activations: Tensor, concepts: Concepts, *, penalty: float = 0.05, positive: bool = True, iterations: int = 500
 ) -> Decomposition:
     """Write each pointwise feature vector as a sparse sum of concepts (the Lasso; Eq. 3 of the paper).
 
@@ -389,7 +389,7 @@ def decompose(
         penalty: λ in units of the mean length of the vectors that the concepts came from. The paper reports none.
         positive: whether coefficients below zero are ruled out, so that each says how much of a concept is there. The
             paper's are of either sign: ``positive=False``.
-        iterations: at most so many steps; it stops when no coefficient moves by a 1e-6 of the scale.
+        iterations: at most so many steps; it stops when no coefficient moves by a 1e-5 of the scale.
 
     Raises:
         ValueError: activations without spatial extent or of another layer.
@@ -430,8 +430,10 @@ def _lasso(inputs: Tensor, vectors: Tensor, threshold: float, positive: bool, it
         coefficients = (moved - step * threshold).clamp_min(0)
         if not positive:
             coefficients = coefficients - (-moved - step * threshold).clamp_min(0)
-        if (coefficients - before).abs().max() <= 1e-6 * scale:
+        if (coefficients - before).abs().max() <= 1e-5 * scale:
             break
+        if ((ahead - coefficients) * (coefficients - before)).sum() > 0:  # it runs uphill: begin anew (O'Donoghue, Candès 2015)
+            momentum = 1.0
         after = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
         ahead = coefficients + (momentum - 1) / after * (coefficients - before)
         momentum = after
