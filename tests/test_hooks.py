@@ -55,9 +55,10 @@ def traces(model):
     ]
 
 
-def test_capture_returns_what_the_layer_returned_although_the_next_layer_works_in_place(shared):
+@pytest.mark.parametrize("stop", [False, True])
+def test_capture_returns_what_the_layer_returned_although_the_next_layer_works_in_place(shared, stop):
     x = torch.randn(2, 5, 3)
-    with torch.no_grad(), capture(shared, ["first", "relu"]) as acts:
+    with torch.no_grad(), capture(shared, ["first", "relu", ("relu", 1)], stop=stop) as acts:
         shared(x)
     expected = shared.first(x)
     assert (expected < 0).any()

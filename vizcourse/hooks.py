@@ -175,7 +175,7 @@ def capture(model: nn.Module, layers: Sequence[Wanted] | Wanted, *, stop: bool =
                 raise _StopForward(acts)
             # What flows on is a copy: an in-place operation further down must not rewrite what was captured, and
             # the captured tensor itself stays on the path from input to output, so gradients reach it.
-            return None if stop else _with_first(output, tensor.clone())
+            return _with_first(output, tensor.clone())
 
         return hook
 

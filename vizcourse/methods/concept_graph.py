@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import networkx
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vizcourse.hooks import capture, replay
 from vizcourse.methods.concepts import (
@@ -195,9 +197,21 @@ def _directional(scores: Callable, point: Tensor, directions: Tensor, rows: int 
     def along(direction: Tensor) -> Tensor:
         return torch.func.jvp(scores, (point,), (direction,))[1]
 
-    with torch.no_grad(), warnings.catch_warnings():
+    with torch.no_grad(), warnings.catch_warnings(), _plain_attention():
         warnings.simplefilter("ignore", FutureWarning)  # PyTorch's own use of torch.jit
         return torch.func.vmap(along, chunk_size=max(1, rows // len(point)))(directions)
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """PyTorch's fast ways through attention have no forward derivatives."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _wanted(model: nn.Module, images: Tensor, target: Concepts | None, targets: Tensor | Sequence[int] | None) -> Tensor:

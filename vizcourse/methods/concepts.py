@@ -312,7 +312,7 @@ def _sparse_autoencoder(vectors: Tensor, count: int, seed: int) -> Tensor:
     """Decoder directions of ``x ≈ D relu(E x + b) + c`` with an L1 penalty, as in Bricken and others (2023)."""
     generator = torch.Generator().manual_seed(seed)
     scale = vectors.norm(dim=1).mean()
-    inputs = (vectors / scale).cpu()
+    inputs = (vectors / scale).cpu().float()
     decoder = functional.normalize(torch.randn(count, inputs.shape[1], generator=generator), dim=1)
     weights = [decoder.clone().T.contiguous(), torch.zeros(count), decoder, inputs.mean(0)]
     with torch.enable_grad():
