@@ -196,8 +196,12 @@ class Explorer:
             },
         }
         if self.picture.value:
-            bundle["image/png"] = base64.b64encode(self.picture.value).decode("ascii")
+            bundle["image/png"] = base64.b64encode(self.snapshot()).decode("ascii")
         return bundle
+
+    def snapshot(self) -> bytes:
+        """The PNG of the static copy: by default the picture as it stands."""
+        return bytes(self.picture.value)
 
     def close(self) -> None:
         """Free the widget's models in the kernel and the page."""
