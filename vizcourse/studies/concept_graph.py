@@ -1,0 +1,758 @@
+"""The study of lesson 06: what the concepts of `googlenet-scenes` are, and what is true of graphs drawn between them.
+
+    python -m vizcourse.studies.concept_graph [NAME ...] [--again]     # about twenty minutes on one core
+
+makes the dictionaries (`06_concept_graph.npz`) where there are none, then whichever experiments (:data:`EXPERIMENTS`) have no
+results in `06_concept_graph.json` yet, and writes both beside this file. Every interval, `[mean, low, high]`, is a 95 %
+bootstrap interval; over what is said at each experiment.
+
+The dictionaries come from :data:`PICTURES` scenes of seed :data:`SEED`; one pointwise feature vector was drawn from each
+scene and layer. The vectors themselves are not shipped (they would fill megabytes), but where each stands is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import itertools
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+from vizcourse.methods import concepts as methods
+from vizcourse.methods.concept_evaluation import ORDERS, insertion_deletion, interlayer_insertion_deletion
+from vizcourse.methods.concept_graph import generalized_integrated_gradients, importance, shared_concepts
+from vizcourse.methods.concepts import Concepts, Samples
+from vizcourse.methods.sanity_checks import interval
+from vizcourse.models import load
+from vizcourse.studies.feature_visualization import untrained
+from vizcourse.worlds import scenes
+from vizcourse.worlds.scenes.vocabulary import SCENERY_PARTS
+
+RESULTS = Path(__file__).with_name("06_concept_graph.json")
+DICTIONARIES = Path(__file__).with_name("06_concept_graph.npz")
+NETWORK = "googlenet-scenes"
+LAYERS = ("conv3", "inception3b", "inception4b", "inception4e", "inception5b")
+#: Scenes that the dictionaries come from, and the seed of those that they are tested on.
+PICTURES, SEED, HELD_OUT = 2_000, 606, 607
+CONCEPTS, NEAREST = 64, 20
+#: Points on the path when a vector is drawn in proportion to its contribution: few, because only the draw depends on them.
+DRAW_STEPS = 2
+#: Parts with a smaller code belong to what is behind the objects.
+SCENERY = len(SCENERY_PARTS)
+AT_ONCE = 100
+
+
+# -------------------------------------------------------------------------------------------------------------- reading
+
+
+@functools.cache
+def results() -> dict:
+    """What the study has measured, as it is shipped."""
+    return json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _stored() -> dict[str, np.ndarray]:
+    with np.load(DICTIONARIES) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _read(name: str, layer: str) -> Tensor:
+    return torch.from_numpy(_stored()[f"{layer}/{name}"])
+
+
+def dictionaries() -> dict[str, Concepts]:
+    """The concepts of each of :data:`LAYERS`."""
+    return {
+        layer: Concepts(layer, functional.normalize(_read("vectors", layer).float(), dim=1), float(_read("scale", layer)))
+        for layer in LAYERS
+    }
+
+
+def samples() -> dict[str, Samples]:
+    """Where each vector stood that the dictionaries come from: numbers of the pictures, and positions.
+
+    The vectors themselves are left empty, ``(N, 0)``; :func:`vectors_of` computes those that are asked for.
+    """
+    numbers = torch.arange(PICTURES)
+    return {layer: Samples(layer, torch.empty(PICTURES, 0), numbers, _read("positions", layer).long()) for layer in LAYERS}
+
+
+def nearest() -> dict[str, Tensor]:
+    """The samples that are most like each concept, most like first, by layer: ``(concepts, 20)``."""
+    return {layer: _read("nearest", layer).long() for layer in LAYERS}
+
+
+def clusters() -> dict[str, Tensor]:
+    """The concept that each sample is most like, by layer: ``(samples,)``."""
+    return {layer: _read("cluster", layer).long() for layer in LAYERS}
+
+
+def parts() -> dict[str, Tensor]:
+    """The part that fills most of each sample's receptive field, a code into ``scenes.PARTS``, by layer: ``(samples,)``."""
+    return {layer: _read("part", layer).long() for layer in LAYERS}
+
+
+def boxes() -> dict[str, Tensor]:
+    """A box around each sample's receptive field, with its context: top, left, bottom, right, by layer: ``(samples, 4)``."""
+    return {layer: _read("boxes", layer).long() for layer in LAYERS}
+
+
+def pictures(numbers: Iterable[int] | Tensor) -> Tensor:
+    """Some of the pictures that the dictionaries come from, ``(n, 3, 96, 96)``; only these are drawn."""
+    return scenes.render([scene(number) for number in numbers])
+
+
+def scene(number: int) -> scenes.Scene:
+    """One of the scenes that the dictionaries come from."""
+    return _sampler()[int(number)]
+
+
+def classes(numbers: Iterable[int] | Tensor) -> Tensor:
+    """Classes of some of those scenes."""
+    return torch.tensor([scenes.label(scene(number)) for number in numbers])
+
+
+@functools.cache
+def _sampler() -> scenes.Sampler:
+    return scenes.Sampler(SEED)
+
+
+def vectors_of(model: nn.Module, layer: str, numbers: Sequence[int] | Tensor) -> Tensor:
+    """The pointwise feature vectors of some samples, ``(n, channels)``."""
+    numbers = torch.as_tensor(numbers)
+    rows, columns = samples()[layer].positions[numbers].unbind(1)
+    maps = methods.pointwise_feature_vectors(model, layer, pictures(numbers))
+    return maps[torch.arange(len(numbers)), :, rows, columns]
+
+
+def named(layer: str, concept: int) -> tuple[str, float]:
+    """The part that most of a concept's nearest samples show, and how many of them do."""
+    shown = parts()[layer][nearest()[layer][concept]]
+    most = int(shown.mode().values)
+    return scenes.PARTS[most], float((shown == most).float().mean())
+
+
+# ---------------------------------------------------------------------------------------------------------- the samples
+
+
+def draw(model: nn.Module, numbers: Sequence[int], layers: Sequence[str] = LAYERS, *, steps: int = DRAW_STEPS,
+         progress: bool = True) -> dict[str, Samples]:  # fmt: skip
+    """One pointwise feature vector of each picture and layer, by its contribution to the logit of the picture's class."""
+    found: dict[str, list[Samples]] = {layer: [] for layer in layers}
+    starts = range(0, len(numbers), AT_ONCE)
+    for start in tqdm(starts, "pictures by the hundred", delay=3, leave=False, disable=not progress):
+        some = numbers[start : start + AT_ONCE]
+        images, targets = pictures(some), classes(some)
+        for layer in layers:
+            found[layer].append(methods.sample_vectors(model, layer, images, targets, steps=steps, seed=some[0] // AT_ONCE))
+    return {
+        layer: Samples(layer, torch.cat([each.vectors for each in these]), torch.tensor(list(numbers)),
+                       torch.cat([each.positions for each in these]))
+        for layer, these in found.items()
+    }  # fmt: skip
+
+
+def receptive_fields(model: nn.Module, layer: str, images: Tensor, positions: Tensor) -> Tensor:
+    """Effective receptive fields ``(N, H, W)``, down the chain of :data:`LAYERS`."""
+    return methods.effective_receptive_field(model, LAYERS[: LAYERS.index(layer) + 1], images, positions)
+
+
+def look(model: nn.Module, samples: Samples, *, progress: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    """What each sample sees: the part on which most of its receptive field lies, the share that lies there, and a box.
+
+    The field is that of the sharing ratio, by size: a part that pulls a vector's value down matters to it as well.
+
+    Returns:
+        codes into ``scenes.PARTS`` (N,), shares (N,), and boxes (N, 4).
+    """
+    found = []
+    for start in tqdm(range(0, len(samples.images), 50), samples.layer, delay=3, leave=False, disable=not progress):
+        some = slice(start, start + 50)
+        images, labels = scenes.render([scene(number) for number in samples.images[some]], labels=True)
+        fields = receptive_fields(model, samples.layer, images, samples.positions[some])
+        mass = torch.zeros(len(images), len(scenes.PARTS))
+        mass.scatter_add_(1, labels.part.long().flatten(1), fields.abs().flatten(1))
+        share, part = (mass / mass.sum(1, keepdim=True).clamp_min(1e-30)).max(1)
+        found.append((part, share, methods.boxes(fields)))
+    part, share, box = (torch.cat(each) for each in zip(*found, strict=True))
+    return part, share, box
+
+
+def likeness(vectors: Tensor, concepts: Concepts) -> Tensor:
+    """Cosine similarity, ``(N, K)``."""
+    return functional.normalize(vectors, dim=1) @ concepts.vectors.T
+
+
+def make_dictionaries(drawn: dict[str, Samples], model: nn.Module) -> None:
+    """Extract the concepts and write the file that is shipped."""
+    stored: dict[str, np.ndarray] = {}
+    for layer, these in drawn.items():
+        concepts = methods.extract_concepts(these, CONCEPTS)
+        part, _, box = look(model, these)
+        entry = {
+            "vectors": concepts.vectors.half(),
+            "scale": torch.tensor(concepts.scale),
+            "positions": these.positions.to(torch.uint8),
+            "nearest": concepts.nearest(these.vectors, NEAREST).to(torch.int16),
+            "cluster": likeness(these.vectors, concepts).argmax(1).to(torch.uint8),
+            "part": part.to(torch.uint8),
+            "boxes": box.to(torch.uint8),
+        }
+        stored |= {f"{layer}/{name}": value.numpy() for name, value in entry.items()}
+        print(layer, "done", flush=True)
+    np.savez_compressed(DICTIONARIES, **stored)
+    _stored.cache_clear()
+
+
+# ------------------------------------------------------------------------------------- purity: is a concept one part?
+
+
+@dataclass(frozen=True)
+class Purity:
+    """How far samples that a concept gathers have one label.
+
+    Attributes:
+        nearest: share of the concept's nearest samples that have their commonest label, ``(K,)``.
+        cluster: the same among all samples that are more like it than like any other concept; NaN where there is none.
+        label: that commonest label among the nearest, ``(K,)``.
+    """
+
+    nearest: Tensor
+    cluster: Tensor
+    label: Tensor
+
+
+def purity(vectors: Tensor, concepts: Concepts, labels: Tensor, count: int = NEAREST) -> Purity:
+    """Purity of concepts against one label of each sample, ``(N,)``."""
+    shown = labels[concepts.nearest(vectors, count)]
+    label = shown.mode(1).values
+    most_like, gathered = likeness(vectors, concepts).argmax(1), torch.full((len(concepts),), torch.nan)
+    for concept in most_like.unique().tolist():
+        own = labels[most_like == concept]
+        gathered[concept] = own.bincount().max() / len(own)
+    return Purity((shown == label[:, None]).float().mean(1), gathered, label)
+
+
+def channels(layer: str, count: int) -> Concepts:
+    """Single channels as concepts."""
+    return Concepts(layer, torch.eye(count), method="channels")
+
+
+def forms(numbers: Sequence[int] | Tensor) -> Tensor:
+    """Which drawing each picture shows: 20 forms for the 28 classes, because eight pairs differ by the colour alone."""
+    names = list(dict.fromkeys(scenes.FORM.values()))
+    return torch.tensor([names.index(scenes.FORM[scene(number).object]) for number in numbers])
+
+
+def purity_row(vectors: Tensor, concepts: Concepts, parts: Tensor, forms: Tensor) -> dict:
+    """Purity by part and by form, with intervals over concepts, and how many concepts show scenery alone."""
+    by_part, by_form = purity(vectors, concepts, parts), purity(vectors, concepts, forms)
+    return {
+        "nearest": _interval(by_part.nearest),
+        "cluster": _interval(by_part.cluster[by_part.cluster.isfinite()]),
+        "nearest, form": _interval(by_form.nearest),
+        "scenery": round(float((by_part.label < SCENERY).float().mean()), 3),
+        "parts": len(by_part.label.unique()),
+    }
+
+
+def study_purity(folder: Path | None) -> dict:
+    """Do concepts gather one part? By layer and dictionary, against chance, single channels and an untrained network.
+
+    The part of a sample is that on which most of its receptive field lies. Intervals are over concepts.
+    """
+    found: dict = {}
+    model, drawn = _bank(folder)
+    _, noise = _bank(folder, untrained=True)
+    for layer in LAYERS:
+        vectors, labels, shapes = drawn[layer].vectors, _parts(folder)[layer], forms(drawn[layer].images)
+        rows = found[layer] = {}
+        for method in methods.DICTIONARIES:
+            rows[method] = purity_row(vectors, methods.extract_concepts(vectors, CONCEPTS, method=method), labels, shapes)
+        rows["channels"] = purity_row(vectors, channels(layer, vectors.shape[1]), labels, shapes)
+        concepts = methods.extract_concepts(vectors, CONCEPTS)
+        mixed = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+        rows["shuffled labels"] = purity_row(vectors, concepts, labels[mixed], shapes[mixed])
+        few = len(noise[layer].images)
+        some = vectors[:few]
+        rows[f"{few} pictures"] = purity_row(some, methods.extract_concepts(some, CONCEPTS), labels[:few], shapes[:few])
+        there = noise[layer].vectors
+        rows[f"untrained network, {few} pictures"] = purity_row(
+            there, methods.extract_concepts(there, CONCEPTS), _parts(folder, untrained=True)[layer], shapes[:few]
+        )
+        rows["samples on scenery"] = round(float((labels < SCENERY).float().mean()), 3)
+        print(layer, flush=True)
+    return found
+
+
+def study_names(folder: Path | None) -> dict:
+    """What each shipped concept would be called, and whether the name holds beyond its nearest samples.
+
+    By layer: a row for each concept, ``[part, share of the nearest, share of its cluster, form, share of the nearest]``; and
+    for each part, the greatest share of any concept's nearest samples.
+    """
+    _, drawn = _bank(folder)
+    found: dict = {"concepts": {}, "best": {}, "samples": {}}
+    names = list(dict.fromkeys(scenes.FORM.values()))
+    for layer, concepts in dictionaries().items():
+        vectors, labels = drawn[layer].vectors, parts()[layer]
+        by_part, by_form = purity(vectors, concepts, labels), purity(vectors, concepts, forms(drawn[layer].images))
+        found["concepts"][layer] = [
+            [scenes.PARTS[part], round(near, 2), round(gathered, 2), names[form], round(same, 2)]
+            for part, near, gathered, form, same in zip(
+                by_part.label.tolist(), by_part.nearest.tolist(), by_part.cluster.nan_to_num().tolist(),
+                by_form.label.tolist(), by_form.nearest.tolist(), strict=True)
+        ]  # fmt: skip
+        shown = labels[concepts.nearest(vectors, NEAREST)]
+        best = {part: float((shown == part).float().mean(1).max()) for part in labels.unique().tolist()}
+        order = sorted(best, key=lambda part, best=best: -best[part])
+        found["best"][layer] = {scenes.PARTS[part]: round(best[part], 2) for part in order}
+        found["samples"][layer] = {scenes.PARTS[part]: int((labels == part).sum()) for part in order}
+    return found
+
+
+def study_background(folder: Path | None, each: int = 2) -> dict:
+    """Which concepts are scenery alone (at least ten of the twelve nearest samples), and how much of the evidence is theirs.
+
+    Evidence: a concept's share of what speaks for the picture's class, over pictures of every class that no concept comes
+    from; intervals are over pictures.
+    """
+    model, _ = _bank(folder)
+    images, targets = held_out(each)
+    found: dict = {"pictures": len(images)}
+    for layer, concepts in dictionaries().items():
+        scenery = (parts()[layer][nearest()[layer]] < SCENERY).float().mean(1)
+        only = (scenery >= 10 / 12).nonzero().flatten()
+        matters = importance(model, images, targets, concepts, steps=16)
+        shares = matters.clamp_min(0) / matters.clamp_min(0).sum(1, keepdim=True)
+        found[layer] = {
+            "concepts": only.tolist(),
+            "evidence": _interval(shares[:, only].sum(1)),
+            "net": _interval(matters[:, only].sum(1) / matters.sum(1)),
+        }
+    return found
+
+
+# --------------------------------------------------------------------------------------- shared: do classes share parts?
+
+
+def held_out(each: int = 1, names: Sequence[str] = scenes.CLASSES, seed: int = HELD_OUT) -> tuple[Tensor, Tensor]:
+    """Pictures ``(each · names, 3, 96, 96)`` of classes, in turn, that no concept comes from, and their classes."""
+    # Each class has a seed of its own: with the same one, all would have the same surroundings.
+    drawn = [scenes.sample(each, seed + 1000 * scenes.CLASSES.index(name), object=name) for name in names]
+    return scenes.render([one for some in drawn for one in some]), torch.tensor(
+        [scenes.CLASSES.index(name) for name in names for _ in range(each)]
+    )
+
+
+#: One class of each form: of a colour pair, the first.
+ONE_OF_EACH = tuple({form: name for name, form in reversed(scenes.FORM.items())}.values())[::-1]
+
+
+def share_found(first: Tensor, second: Tensor, label: Tensor, planted: Iterable[str], top: int = 3) -> float:
+    """Of the concepts shared most by two classes, how many are named after a part that both are drawn with.
+
+    Args:
+        first, second: importance in pictures of the classes, ``(N, K)``.
+        label: code of the part that each concept is named after, ``(K,)``.
+        planted: names of the parts that both classes have.
+    """
+    codes = {scenes.PARTS.index(part) for part in planted}
+    chosen = shared_concepts(first, second, top)
+    return sum(int(label[concept]) in codes for concept in chosen) / max(1, len(chosen))
+
+
+def in_common(first: Tensor, second: Tensor) -> float:
+    """How far two classes rest on the same concepts: the sum of the lesser shares, 0 to 1."""
+    shares = [part.mean(0).clamp_min(0) for part in (first, second)]
+    return float(torch.minimum(*(share / share.sum().clamp_min(1e-12) for share in shares)).sum())
+
+
+def pairs_of(names: Sequence[str] = ONE_OF_EACH) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Pairs of classes, and the parts that both are drawn with."""
+    return {
+        pair: tuple(part for part in scenes.parts_of(pair[0]) if part in scenes.parts_of(pair[1]))
+        for pair in itertools.combinations(names, 2)
+    }
+
+
+def shared_table(matters: dict[str, Tensor], label: Tensor) -> dict:
+    """Over pairs of classes, the share found and what they have in common; with controls.
+
+    Args:
+        matters: importance of a layer's concepts in pictures of each class, ``(N, K)`` each.
+        label: as in :func:`share_found`.
+
+    Intervals are over classes: a pair counts as often as both of its classes are drawn.
+    """
+    chance = torch.Generator().manual_seed(0)
+    rows = []
+    for (one, other), planted in pairs_of(list(matters)).items():
+        first, second = matters[one], matters[other]
+        orders = [torch.randperm(len(label), generator=chance) for _ in range(20)]
+        rows.append((
+            one, other, len(planted), in_common(first, second),
+            share_found(first, second, label, planted),
+            float(np.mean([share_found(first[:, order], second[:, order], label, planted) for order in orders])),
+            float(np.mean([share_found(first, second[:, order], label, planted) for order in orders])),
+        ))  # fmt: skip
+    pick = [row[2] > 0 for row in rows]
+    sharing, apart = list(itertools.compress(rows, pick)), [row for row in rows if not row[2]]
+    first = np.array([row[3] for row in sharing])
+    second = np.array([row[3] for row in apart])
+    return {
+        "pairs that share parts": len(sharing),
+        "found": _over_classes(sharing, 4),
+        "found, shuffled concepts": _over_classes(sharing, 5),
+        "found, shuffled in one class": _over_classes(sharing, 6),
+        "in common, sharing": _over_classes(sharing, 3),
+        "in common, no part shared": _over_classes(apart, 3),
+        # The chance that a pair which shares parts has more in common than one which does not.
+        "told apart": round(float((first[:, None] > second[None]).mean() + (first[:, None] == second[None]).mean() / 2), 3),
+    }
+
+
+def _over_classes(rows: Sequence[tuple], column: int, repeats: int = 2000) -> list[float]:
+    names = sorted({name for row in rows for name in row[:2]})
+    ends = np.array([[names.index(row[0]), names.index(row[1])] for row in rows])
+    values = np.array([row[column] for row in rows])
+    drawn = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=repeats)
+    weights = drawn[:, ends[:, 0]] * drawn[:, ends[:, 1]]
+    means = (weights * values).sum(1) / np.maximum(weights.sum(1), 1e-12)
+    low, high = np.quantile(means[weights.sum(1) > 0], [0.025, 0.975])
+    return [round(float(value), 4) for value in (values.mean(), low, high)]
+
+
+#: Pairs that the lesson speaks of, chosen before the study ran: what is drawn alike, and two that share nothing.
+EXAMPLES = (
+    ("car", "school bus"), ("car", "fire engine"), ("car", "bicycle"), ("house", "church"), ("car", "house"), ("cat", "dog"),
+    ("ripe apple", "lemon"), ("cat", "goldfish"), ("tree", "umbrella"), ("clock", "goldfish"),
+)  # fmt: skip
+
+
+def examples(matters: dict[str, Tensor], label: Tensor, pairs: Sequence[tuple[str, str]] = EXAMPLES) -> dict:
+    """The top shared concepts of some pairs: number, and the part after which it is named, a star where it is planted."""
+    found = {}
+    for one, other in pairs:
+        planted = pairs_of()[one, other] if (one, other) in pairs_of() else pairs_of()[other, one]
+        chosen = shared_concepts(matters[one], matters[other], 3).tolist()
+        words = [scenes.PARTS[int(label[concept])] for concept in chosen]
+        found[f"{one}, {other}"] = [
+            [concept, word + ("*" if word in planted else "")] for concept, word in zip(chosen, words, strict=True)
+        ]
+    return found
+
+
+def importances(model: nn.Module, concepts: Concepts, each: int, names: Sequence[str] = ONE_OF_EACH, *, steps: int = 16
+                ) -> dict[str, Tensor]:  # fmt: skip
+    """Importance of a layer's concepts in held-out pictures of each class, ``(each, K)``."""
+    images, targets = held_out(each, names)
+    return dict(zip(names, importance(model, images, targets, concepts, steps=steps).split(each), strict=True))
+
+
+def study_shared(folder: Path | None, each: int = 8) -> dict:
+    """Are the concepts that two classes share parts that both are drawn with?
+
+    One class of each of the 20 forms, `each` held-out pictures of each. Controls: the concepts' names shuffled; the concepts
+    of one of the two classes shuffled; pairs that share no part; an untrained network with concepts of its own.
+    """
+    found: dict = {"pictures": each, "classes": list(ONE_OF_EACH), "examples": {}}
+    for name, hidden in (("trained", False), ("untrained network", True)):
+        model, drawn = _bank(folder, untrained=hidden)
+        for layer in LAYERS:
+            few = drawn[layer]
+            concepts = methods.extract_concepts(few, CONCEPTS) if hidden else dictionaries()[layer]
+            label = purity(few.vectors, concepts, _parts(folder, untrained=hidden)[layer]).label
+            matters = importances(model, concepts, each)
+            found.setdefault(layer, {})[name] = shared_table(matters, label)
+            if not hidden:
+                found["examples"][layer] = examples(matters, label)
+            print(name, layer, json.dumps(found[layer][name]), flush=True)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------- do concepts matter?
+
+
+def evaluation(model: nn.Module, images: Tensor, targets: Tensor, concepts: Concepts, *, orders: Sequence[str] = ("gig",),
+               steps: int = 16) -> dict:  # fmt: skip
+    """C-insertion and C-deletion of one dictionary; intervals over pictures."""
+    parts = methods.decompose(methods.pointwise_feature_vectors(model, concepts.layer, images), concepts)
+    row: dict = {"error": round(float(parts.error.mean()), 4), "density": round(parts.density, 4)}
+    for order in orders:
+        curves = insertion_deletion(model, images, targets, parts, order=order, steps=steps)
+        row[order] = _interval(curves.auc_difference)
+        if order == "gig":
+            row |= {
+                "insertion": _interval(curves.insertion_auc), "deletion": _interval(curves.deletion_auc),
+                "whole": _interval(curves.insertion[:, -1]),
+                "each": [round(value, 4) for value in curves.auc_difference.tolist()],
+            }  # fmt: skip
+    return row
+
+
+def study_dictionaries(folder: Path | None) -> dict:
+    """C-insertion less C-deletion of six dictionaries of the same size at each layer, in GIG's order and in a random one.
+
+    28 held-out pictures, one of each class; intervals over pictures. "ahead of": the difference to bisecting k-means, picture
+    by picture.
+    """
+    model, drawn = _bank(folder)
+    images, targets = held_out(1)
+    found: dict = {"pictures": len(images), "steps": 16}
+    for layer in LAYERS:
+        rows = found[layer] = {}
+        for method in methods.DICTIONARIES:
+            concepts = methods.extract_concepts(drawn[layer], CONCEPTS, method=method)
+            rows[method] = evaluation(model, images, targets, concepts, orders=("gig", "random"))
+            print(layer, method, rows[method]["gig"], rows[method]["random"], flush=True)
+        ours = torch.tensor(rows["bisecting k-means"]["each"])
+        for row in rows.values():
+            row["ahead of bisecting k-means"] = _interval(torch.tensor(row.pop("each")) - ours)
+    return found
+
+
+def study_orders(folder: Path | None, count: int = 20) -> dict:
+    """Inter-layer insertion and deletion between consecutive layers: does GIG's order hold, and against what?
+
+    As in the paper 20 pictures and the five most important concepts of the later layer; the score is the projection, summed
+    over positions or, as in the paper, its greatest. Intervals over pictures; "gig, ahead": of each other order.
+    """
+    model, _ = _bank(folder)
+    images, targets = (each[:count] for each in held_out(1, ONE_OF_EACH))
+    concepts = dictionaries()
+    found: dict = {"pictures": len(images)}
+    for source, target in itertools.pairwise(LAYERS):
+        rows = found[f"{source} to {target}"] = {}
+        for score in ("sum", "max"):
+            curves = interlayer_insertion_deletion(
+                model, images, concepts[source], concepts[target], targets=targets, score=score, steps=32
+            )
+            rows[score] = {order: _interval(curves[order].auc_difference) for order in ORDERS}
+            rows[score]["gig, ahead"] = {
+                order: _interval(curves["gig"].auc_difference - curves[order].auc_difference) for order in ORDERS[1:]
+            }
+        print(source, target, json.dumps(rows), flush=True)
+    rows = found["to the class"] = {}
+    for layer in LAYERS:
+        parts = methods.decompose(methods.pointwise_feature_vectors(model, layer, images), concepts[layer])
+        curves = {order: insertion_deletion(model, images, targets, parts, order=order, measure="logit") for order in ORDERS}
+        rows[layer] = {order: _interval(each.auc_difference) for order, each in curves.items()}
+        print(layer, json.dumps(rows[layer]), flush=True)
+    return found
+
+
+# --------------------------------------------------------------------------------------------- is a dictionary the truth?
+
+
+def matches(first: Concepts, second: Concepts) -> Tensor:
+    """For each concept of the first dictionary, the cosine to the nearest of the second, ``(K,)``."""
+    return (first.vectors @ second.vectors.T).amax(1)
+
+
+def study_stability(folder: Path | None) -> dict:
+    """Would another seed, or other pictures, have given the same concepts? And eight concepts for each channel at conv3.
+
+    "best match": the greatest cosine of each concept with those of the other dictionary; "the same" from 0.95 on. Its chance
+    level are random directions, and a concept's nearest neighbour in its own dictionary. Intervals over concepts.
+    """
+    model, drawn = _bank(folder)
+    found: dict = {}
+    for layer in LAYERS:
+        vectors = drawn[layer].vectors
+        half = len(vectors) // 2
+
+        def extract(some: Tensor, seed: int = 0, method: str = "bisecting k-means", layer: str = layer) -> Concepts:
+            return methods.extract_concepts(some, CONCEPTS, layer=layer, seed=seed, method=method)
+
+        own = extract(vectors)
+        within = own.vectors @ own.vectors.T - 2 * torch.eye(len(own))
+        compared = {
+            "another seed": matches(own, extract(vectors, 1)),
+            "another seed, k-means": matches(extract(vectors, 0, "k-means"), extract(vectors, 1, "k-means")),
+            "other pictures": matches(extract(vectors[:half]), extract(vectors[half:])),
+            "random directions": matches(own, extract(vectors, 0, "random directions")),
+            "samples by lot": matches(own, Concepts(layer, functional.normalize(vectors[:CONCEPTS], dim=1))),
+            "its own neighbour": within.amax(1),
+        }
+        found[layer] = {
+            name: {"best match": _interval(values), "the same": round(float((values >= 0.95).float().mean()), 3)}
+            for name, values in compared.items()
+        }
+    return found
+
+
+def study_many(folder: Path | None, count: int = 4_000) -> dict:
+    """Eight concepts for each channel, as in the paper, at conv3: 1,536 from 4,000 vectors; beside 64 and 192 of these."""
+    model, drawn = _bank(folder)
+    layer = "conv3"
+    more = draw(model, range(PICTURES, count), (layer,))[layer]
+    vectors = torch.cat([drawn[layer].vectors, more.vectors])
+    labels = torch.cat([_parts(folder)[layer], look(model, more)[0]])
+    acts = methods.pointwise_feature_vectors(model, layer, held_out(1)[0][:8])
+    found: dict = {"vectors": count}
+    for number in (CONCEPTS, 192, 1536):
+        concepts = methods.extract_concepts(vectors, number, layer=layer)
+        parts, pure = methods.decompose(acts, concepts), purity(vectors, concepts, labels)
+        sizes = likeness(vectors, concepts).argmax(1).bincount(minlength=number)
+        found[str(number)] = {
+            "error": _interval(parts.error),
+            "present": round(parts.density * number, 1),
+            "nearest": _interval(pure.nearest),
+            "nearest of three": _interval(purity(vectors, concepts, labels, 3).nearest),
+            "with fewer than three samples": round(float((sizes < 3).float().mean()), 3),
+        }
+        print(number, json.dumps(found[str(number)]), flush=True)
+    return found
+
+
+def study_precision(folder: Path | None) -> dict:
+    """Completeness gap by steps; error and density of the reconstruction by the number of concepts and by the penalty."""
+    model, drawn = _bank(folder)
+    images, targets = held_out(1)
+    concepts = dictionaries()
+    few = images[:8]
+    found: dict = {"gap": {}, "concepts": {}, "penalty": {}, "either sign": {}}
+    for source, target in [*itertools.pairwise(LAYERS), (LAYERS[-1], None), (LAYERS[0], None)]:
+        parts = methods.decompose(methods.pointwise_feature_vectors(model, source, few), concepts[source])
+        wanted = targets[: len(few), None] if target is None else range(8)
+        row = found["gap"][f"{source} to {target or 'class'}"] = {}
+        for steps in (4, 8, 16, 32, 64):
+            gaps = generalized_integrated_gradients(
+                model, few, parts, concepts[target] if target else None, targets=wanted, steps=steps
+            ).gap
+            row[str(steps)] = [round(float(gaps.mean()), 5), round(float(gaps.max()), 5)]
+        print(source, target, json.dumps(row), flush=True)
+    for layer in LAYERS:
+        acts = methods.pointwise_feature_vectors(model, layer, images)
+        for number in (8, 16, 32, 64, 128, 256):
+            parts = methods.decompose(acts, methods.extract_concepts(drawn[layer], number))
+            found["concepts"].setdefault(layer, {})[str(number)] = [*_interval(parts.error), round(parts.density * number, 1)]
+        for penalty in (0, 0.005, 0.02, 0.05, 0.1, 0.2):
+            parts = methods.decompose(acts, concepts[layer], penalty=penalty)
+            found["penalty"].setdefault(layer, {})[str(penalty)] = [*_interval(parts.error), round(parts.density * CONCEPTS, 1)]
+        parts = methods.decompose(acts, concepts[layer], positive=False)
+        found["either sign"][layer] = [*_interval(parts.error), round(parts.density * CONCEPTS, 1)]
+        print(layer, "done", flush=True)
+    return found
+
+
+def concentration(values: Tensor, top: int = 5) -> Tensor:
+    """Share that the five greatest positive values have of all positive ones, along the last dimension."""
+    positive = values.clamp_min(0)
+    return positive.topk(min(top, positive.shape[-1]), dim=-1).values.sum(-1) / positive.sum(-1).clamp_min(1e-12)
+
+
+def graph_figures(model: nn.Module, images: Tensor, targets: Tensor, concepts: Sequence[Concepts], *, steps: int = 16) -> dict:
+    """What makes a graph look convincing: few strong nodes and edges, and completeness. Intervals over pictures."""
+    found: dict = {}
+    parts = [methods.decompose(methods.pointwise_feature_vectors(model, each.layer, images), each) for each in concepts]
+    for part, later in itertools.zip_longest(parts, parts[1:]):
+        matters = generalized_integrated_gradients(model, images, part, targets=targets[:, None], steps=steps)
+        row = found[part.concepts.layer] = {
+            "error": _interval(part.error),
+            "top five concepts": _interval(concentration(matters.edges[:, 0])),
+            "gap": _interval(matters.gap),
+        }
+        if later is not None:
+            effects = importance(model, images, targets, later, steps=steps).topk(5, dim=1).indices
+            edges = generalized_integrated_gradients(model, images, part, later.concepts, targets=effects, steps=steps)
+            row |= {"top five causes": _interval(concentration(edges.edges).mean(1)), "gap of edges": _interval(edges.gap)}
+    return found
+
+
+def study_noise(folder: Path | None, count: int = 8) -> dict:
+    """Does an untrained network give a graph that looks as convincing?"""
+    found: dict = {"pictures": count}
+    images, targets = (each[:count] for each in held_out(1, ONE_OF_EACH))
+    for name, hidden in (("trained", False), ("untrained network", True)):
+        model, drawn = _bank(folder, untrained=hidden)
+        concepts = [methods.extract_concepts(each, CONCEPTS) for each in drawn.values()] if hidden else dictionaries().values()
+        found[name] = graph_figures(model, images, targets, list(concepts))
+        print(name, json.dumps(found[name]), flush=True)
+    return found
+
+
+# -------------------------------------------------------------------------------------------------------------- the study
+
+
+def _interval(values: Tensor) -> list[float]:
+    return [round(value, 4) for value in interval(values)]
+
+
+@functools.cache
+def _network(untrained_: bool) -> nn.Module:
+    if not untrained_:
+        return load(NETWORK)
+    return untrained(NETWORK, (pictures(range(512)) * 255).round().to(torch.uint8))
+
+
+@functools.cache
+def _bank(folder: Path | None, untrained: bool = False) -> tuple[nn.Module, dict[str, Samples]]:
+    """The network, and the samples of its layers; of the untrained one from half as many pictures."""
+    model = _network(untrained)
+    numbers = range(PICTURES // 2 if untrained else PICTURES)
+    file = folder / f"concept-samples-{'untrained' if untrained else 'trained'}.pt" if folder else None
+    if file and file.is_file():
+        stored = torch.load(file)
+        return model, {layer: Samples(layer, vectors, torch.tensor(numbers), at) for layer, (vectors, at) in stored.items()}
+    drawn = draw(model, numbers)
+    if file:
+        torch.save({layer: (each.vectors, each.positions) for layer, each in drawn.items()}, file)
+    return model, drawn
+
+
+@functools.cache
+def _parts(folder: Path | None, untrained: bool = False) -> dict[str, Tensor]:
+    if not untrained and DICTIONARIES.is_file():
+        return parts()
+    model, drawn = _bank(folder, untrained)
+    return {layer: look(model, each)[0] for layer, each in drawn.items()}
+
+
+EXPERIMENTS: dict[str, Callable[[Path | None], dict]] = {
+    "purity": study_purity,
+    "names": study_names,
+    "background": study_background,
+    "shared": study_shared,
+    "dictionaries": study_dictionaries,
+    "orders": study_orders,
+    "stability": study_stability,
+    "many": study_many,
+    "precision": study_precision,
+    "noise": study_noise,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("only", nargs="*", help=f"run some experiments only, of: {', '.join(EXPERIMENTS)}")
+    parser.add_argument("--again", action="store_true", help="also those that have results")
+    parser.add_argument("--cache", type=Path, help="a folder in which the drawn vectors are kept")
+    options = parser.parse_args(arguments)
+    if not DICTIONARIES.is_file():
+        model, drawn = _bank(options.cache)
+        make_dictionaries(drawn, model)
+    for name in options.only or EXPERIMENTS:
+        known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+        if name in known and not options.again:
+            continue
+        found = EXPERIMENTS[name](options.cache)
+        # Read again, because another process may have added its part meanwhile.
+        known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+        known |= {"pictures": PICTURES, "concepts": CONCEPTS, "nearest": NEAREST, name: found}
+        RESULTS.write_text(json.dumps(known, separators=(",", ":")) + "\n", encoding="utf-8")
+        print(f"{name}: done", flush=True)
+
+
+if __name__ == "__main__":
+    main()
