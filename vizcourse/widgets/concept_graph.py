@@ -26,6 +26,7 @@ from vizcourse.methods import concepts as method
 from vizcourse.methods.concept_graph import generalized_integrated_gradients
 from vizcourse.methods.concepts import Concepts, Decomposition, Samples
 from vizcourse.models import load
+from vizcourse.studies import concept_graph as study
 from vizcourse.widgets.core import Explorer, row
 from vizcourse.worlds import scenes
 
@@ -51,32 +52,36 @@ class ConceptAtlas:
 
     Args:
         model: the network that the concepts are of.
-        pictures: those that the samples are from, ``(N, 3, H, W)``.
-        samples: of each layer, the earliest layer first.
+        pictures: those that the samples are from, ``(N, 3, H, W)``, or anything that gives ``pictures[n]``, ``(3, H, W)``.
+        samples: of each layer, the earliest layer first; they may come without vectors when ``nearest`` is given.
         concepts: of the same layers.
         targets: the pictures' classes ``(N,)``, for their titles.
-        parts: which part each pixel shows, ``(N, H, W)``, codes into ``part_names``.
+        labels: of each layer, the part of the world that fills most of what each sample has seen, ``(samples,)``: codes into
+            ``part_names``.
+        boxes: of each layer, a box around what each sample has seen: top, left, bottom, right, ``(samples, 4)``. Without them
+            a frame of the layer's typical size is drawn around the sample's position.
+        nearest: of each layer, the samples that are most like each concept, ``(K, judged or more)``.
         part_names: by default those of the scenes world.
         count: how many nearest vectors are shown.
         judged: how many nearest vectors the shares of parts are counted over.
-        penalty: of the decompositions.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        pictures: Tensor,
+        pictures: Tensor | Sequence[Tensor],
         samples: Iterable[Samples],
         concepts: Iterable[Concepts],
         *,
         targets: Tensor | None = None,
-        parts: Tensor | None = None,
+        labels: Mapping[str, Tensor] | None = None,
+        boxes: Mapping[str, Tensor] | None = None,
+        nearest: Mapping[str, Tensor] | None = None,
         part_names: Sequence[str] = scenes.PARTS,
         count: int = 8,
         judged: int = 20,
-        penalty: float = 0.1,
     ) -> None:
-        self.model, self.pictures, self.targets, self.penalty = model, pictures, targets, penalty
+        self.model, self.pictures, self.targets = model, pictures, targets
         self.samples = {each.layer: each for each in samples}
         self.concepts = {each.layer: each for each in concepts}
         if not self.concepts or set(self.concepts) != set(self.samples):
@@ -87,56 +92,56 @@ class ConceptAtlas:
         self.layers = list(self.concepts)
         self.classes = tuple(getattr(model, "classes", ()))
         self.count, self.judged = count, judged
-        self.parts, self.part_names = parts, tuple(part_names)
+        self.labels, self.part_names = labels, tuple(part_names)
         #: (layer, concept) -> the learner's name for it.
         self.names: dict[tuple[str, int], str] = {}
         self._watching: weakref.WeakSet = weakref.WeakSet()
-        self.nearest, self.typical, self._usual, self._grid, self._field = {}, {}, {}, {}, {}
+        self.nearest, self.typical, self._boxes = {}, {}, dict(boxes or {})
         for layer, found in self.concepts.items():
             sample = self.samples[layer]
-            self.nearest[layer] = found.nearest(sample.vectors, max(count, judged))
-            near = sample.vectors[self.nearest[layer][:, :count]]
             # How large a coefficient is where the concept is plainly there: the end of the maps' colour scale.
-            self.typical[layer] = torch.einsum("knc,kc->kn", near, found.vectors).mean(1).clamp_min(1e-6)
-            self._grid[layer] = tuple(method.pointwise_feature_vectors(model, layer, pictures[:1]).shape[2:])
-            self._field[layer] = self._field_of(layer)
-            if parts is not None:
-                seen = self._parts_at(layer, torch.arange(len(sample.images)))
-                self._usual[layer] = seen.bincount(minlength=len(self.part_names)) / len(seen)
+            self.typical[layer] = torch.full((len(found),), 0.8 * found.scale)
+            if nearest is not None:
+                self.nearest[layer] = nearest[layer]
+            else:
+                self.nearest[layer] = found.nearest(sample.vectors, max(count, judged))
+                near = sample.vectors[self.nearest[layer][:, :count]]
+                self.typical[layer] = torch.einsum("knc,kc->kn", near, found.vectors).mean(1).clamp_min(1e-6)
+            if layer not in self._boxes:
+                self._boxes[layer] = self._typical_boxes(layer)
 
-    def _field_of(self, layer: str, count: int = 16) -> float:
-        """Typical side in pixels of what a vector of the layer has seen: gradients' extent, on a few of the samples."""
+    def _typical_boxes(self, layer: str, count: int = 16) -> Tensor:
+        """Around each sample's position, as large as gradients typically reach, measured on a few samples."""
         sample = self.samples[layer]
         few = torch.arange(0, len(sample.images), max(1, len(sample.images) // count))[:count]
-        pictures = self.pictures[sample.images[few]]
+        pictures = torch.stack([self.pictures[n] for n in sample.images[few].tolist()])
         fields = method.gradient_receptive_field(self.model, layer, pictures, sample.positions[few])
         top, left, bottom, right = method.boxes(fields, share=0.7, margin=0).unbind(1)
-        return float(torch.cat([bottom - top, right - left]).float().median())
+        half = int(torch.cat([bottom - top, right - left]).float().median()) // 2 + 1
+        size = torch.tensor(pictures.shape[2:])
+        grid = torch.tensor(method.pointwise_feature_vectors(self.model, layer, pictures[:1]).shape[2:])
+        centres = ((sample.positions + 0.5) * size / grid).long()
+        return torch.cat([(centres - half).clamp_min(0), torch.minimum(centres + half, size)], 1)
 
     # --- pictures and maps
 
     def decompose(self, layer: str, images: Tensor) -> Decomposition:
         """The pictures' activations at a layer, taken apart into its concepts."""
         maps = method.pointwise_feature_vectors(self.model, layer, images)
-        return method.decompose(maps, self.concepts[layer], penalty=self.penalty)
-
-    def centres(self, layer: str, rows: Tensor) -> Tensor:
-        """Pixel (row, column) in the middle of the positions of some samples: ``(rows, 2)``."""
-        ratio = torch.tensor(self.pictures.shape[2:]) / torch.tensor(self._grid[layer])
-        return (self.samples[layer].positions[rows] + 0.5) * ratio
+        return method.decompose(maps, self.concepts[layer])
 
     def patch(self, layer: str, sample: int, side: int = 72, *, frame: bool = True, margin: float = 0.5) -> Image.Image:
         """What a sample has seen, with a margin of context; the frame goes around what it has seen itself."""
-        picture = self.pictures[self.samples[layer].images[sample]]
+        picture = self.pictures[int(self.samples[layer].images[sample])]
         height, width = picture.shape[1:]
-        reach = min(self._field[layer] * (1 + margin), height, width)
-        (y, x) = self.centres(layer, torch.tensor([sample]))[0].tolist()
-        left = min(max(x - reach / 2, 0), width - reach)
-        top = min(max(y - reach / 2, 0), height - reach)
+        y0, x0, y1, x1 = self._boxes[layer][sample].tolist()
+        reach = min(max(max(y1 - y0, x1 - x0) * (1 + margin), 20), height, width)
+        left = min(max((x0 + x1 - reach) / 2, 0), width - reach)
+        top = min(max((y0 + y1 - reach) / 2, 0), height - reach)
         drawn = _image(picture).resize((side, side), Image.Resampling.BICUBIC, box=(left, top, left + reach, top + reach))
         if frame:
-            half, scale = self._field[layer] / 2, side / reach
-            box = [(x - half - left) * scale, (y - half - top) * scale, (x + half - left) * scale, (y + half - top) * scale]
+            scale = side / reach
+            box = [(x0 - left) * scale, (y0 - top) * scale, (x1 - left) * scale, (y1 - top) * scale]
             box = [min(max(round(value), 0), side - 1) for value in box]
             pen = ImageDraw.Draw(drawn)
             pen.rectangle(box, outline="black", width=3)
@@ -154,18 +159,16 @@ class ConceptAtlas:
 
     # --- parts of the world
 
-    def _parts_at(self, layer: str, rows: Tensor) -> Tensor:
-        y, x = self.centres(layer, rows).long().unbind(1)
-        return self.parts[self.samples[layer].images[rows], y, x].long()
-
     def parts_of(self, layer: str, concept: int) -> list[Part]:
-        """The world's parts under the centres of the concept's nearest vectors, the most frequent first."""
-        if self.parts is None:
+        """The parts that fill most of what the concept's nearest vectors have seen, the most frequent part first."""
+        if self.labels is None:
             return []
+        labels, number = self.labels[layer], len(self.part_names)
         rows = self.nearest[layer][concept, : self.judged]
-        shares = self._parts_at(layer, rows).bincount(minlength=len(self.part_names)) / len(rows)
+        shares = labels[rows].bincount(minlength=number) / len(rows)
+        usual = labels.bincount(minlength=number) / len(labels)
         order = shares.argsort(descending=True, stable=True)[: int((shares > 0).sum())].tolist()
-        return [Part(self.part_names[code], float(shares[code]), float(self._usual[layer][code])) for code in order]
+        return [Part(self.part_names[code], float(shares[code]), float(usual[code])) for code in order]
 
     # --- names
 
@@ -350,33 +353,42 @@ class ConceptBrowser(Explorer):
                 f"row {line + 1}, column {column + 1} ({size:.0%} of its size in its nearest patches)."
             )
         text = f"{result.layer}, {called} of {len(atlas.concepts[result.layer])}. {where} "
-        if atlas.parts is None:
+        if atlas.labels is None:
             return text.strip()
         if not result.parts:
             return text + "What is it? Give it a name: then the world's own labels are shown."
-        spoken = ", ".join(f"{part.share:.0%} on {part.name} (of all vectors {part.usual:.0%})" for part in result.parts[:3])
-        return text + f"By the world's labels, the centres of its {atlas.judged} nearest vectors lie {spoken}."
+        spoken = ", ".join(
+            f"{part.name} for {part.share:.0%} (of all vectors, for {part.usual:.0%})" for part in result.parts[:3]
+        )
+        return text + f"By the world's labels, most of what its {atlas.judged} nearest vectors have seen is {spoken}."
 
 
-def trial_browser(
-    layers: Sequence[str] = ("inception4b", "inception4e"), pictures: int = 120, concepts: int = 32, seed: int = 0
-) -> ConceptBrowser:
-    """A browser of a small dictionary of the scenes network, made in a few seconds: enough to try things out.
+class _Drawn(Sequence):
+    """The study's pictures, each drawn when it is first asked for."""
 
-    To be quick it takes eight vectors of each picture, drawn evenly and not in proportion to what they contribute: so there
-    is much background in it.
-    """
-    model, drawn = load("googlenet-scenes"), scenes.sample(pictures, seed=seed)
-    images, labels = scenes.render(drawn, model.input_size, labels=True)
-    generator, samples = torch.Generator().manual_seed(seed), []
-    rows = torch.arange(pictures).repeat_interleave(8)
-    for layer in layers:
-        maps = method.pointwise_feature_vectors(model, layer, images)
-        y, x = (torch.randint(side, rows.shape, generator=generator) for side in maps.shape[2:])
-        samples.append(Samples(layer, maps[rows, :, y, x], rows, torch.stack([y, x], 1)))
-    found = [method.extract_concepts(each, concepts, seed=seed) for each in samples]
-    targets = torch.tensor([scenes.label(scene) for scene in drawn])
-    return ConceptBrowser(ConceptAtlas(model, images, samples, found, targets=targets, parts=labels.part))
+    def __init__(self) -> None:
+        self._draw = functools.lru_cache(maxsize=4096)(lambda number: study.pictures([number])[0])
+
+    def __len__(self) -> int:
+        return study.PICTURES
+
+    def __getitem__(self, number: int) -> Tensor:
+        return self._draw(int(number))
+
+
+def scenes_atlas(model: nn.Module | None = None) -> ConceptAtlas:
+    """The lesson's atlas: the stored concepts of five layers of `googlenet-scenes`, from `vizcourse.studies.concept_graph`."""
+    return ConceptAtlas(
+        load(study.NETWORK) if model is None else model,
+        _Drawn(),
+        study.samples().values(),
+        study.dictionaries().values(),
+        targets=study.classes(range(study.PICTURES)),
+        labels=study.parts(),
+        boxes=study.boxes(),
+        nearest=study.nearest(),
+        judged=study.NEAREST,
+    )
 
 
 # --- concept graph ---------------------------------------------------------------------------------------------------
@@ -637,8 +649,7 @@ class ConceptGraph(Explorer):
                 min=0,
                 max=1,
                 step=0.05,
-                description="Hide edges below",
-                tooltip="share of the strongest edge between the same two rows",
+                description="Hide edges below",  # as a share of the strongest between the same two rows
                 style=_STYLE,
                 layout=ipywidgets.Layout(width="300px"),
             ),
@@ -781,8 +792,8 @@ class ConceptGraph(Explorer):
                 left, right = x - _SIDE / 2, x + _SIDE / 2
                 emblem = self.atlas.emblem(*self.at[node], _SIDE)
                 axes.imshow(emblem, extent=(left, right, y + _SIDE, y), interpolation="bilinear", zorder=2)
-                corners = [left, right, right, left, left], [y, y, y + _SIDE, y + _SIDE, y]
-                axes.plot(*corners, zorder=3, **frame)
+                if frame["linewidth"]:
+                    axes.plot([left, right, right, left, left], [y, y, y + _SIDE, y + _SIDE, y], zorder=3, **frame)
                 said = _drawn(f"{self.at[node][1]} {self.atlas.names.get(self.at[node], '')}".rstrip(), 14)
                 shared = bool(graph.nodes[node].get("shared"))
                 box = {"facecolor": "#FFE9A8" if shared else "white", "edgecolor": "none", "boxstyle": "square,pad=0.15"}
