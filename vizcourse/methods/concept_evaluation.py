@@ -15,8 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from vizcourse.hooks import Replay, capture, replay
-from vizcourse.methods.concept_graph import Concepts, Decomposition, generalized_integrated_gradients, importance, tail_of
-from vizcourse.methods.concepts import _check_classes, _classes, check_order, decompose, pointwise_feature_vectors
+from vizcourse.methods.concept_graph import (
+    Concepts,
+    Decomposition,
+    decomposed,
+    generalized_integrated_gradients,
+    importance,
+    tail_of,
+)
+from vizcourse.methods.concepts import _check_classes, _classes, check_order
 from vizcourse.methods.passes import left_alone
 from vizcourse.methods.sanity_checks import Interval, interval
 
@@ -98,7 +105,7 @@ def insertion_deletion(
     """
     if measure not in ("probability", "logit"):
         raise ValueError(f"There is no measure {measure!r}: choose 'probability' or 'logit'.")
-    parts = _parts(model, images, source)
+    parts = decomposed(model, images, source)
     classes = _classes(targets, len(images), images.device)[:, None]
     with left_alone(model), torch.no_grad():
         tail = replay(model, parts.concepts.layer, images)
@@ -163,7 +170,7 @@ def interlayer_insertion_deletion(
     if score not in ("sum", "max"):
         raise ValueError(f"There is no score {score!r}: choose 'sum' or 'max' over positions.")
     check_order(model, [source.concepts.layer if isinstance(source, Decomposition) else source.layer, target.layer], images)
-    parts = _parts(model, images, source)
+    parts = decomposed(model, images, source)
     with left_alone(model), torch.no_grad():
         tail = replay(model, parts.concepts.layer, images)
         classes = tail(tail.activation).argmax(1) if targets is None else _classes(targets, len(images), images.device)
@@ -203,15 +210,6 @@ def interlayer_insertion_deletion(
 
 Answers = Callable[[Tensor, Tensor], Tensor]  # activations (M, C, h, w), the picture of each (M,) -> scores (M, T)
 ROWS = 64  # activations that are run together
-
-
-def _parts(model: nn.Module, images: Tensor, source: Concepts | Decomposition) -> Decomposition:
-    if isinstance(source, Concepts):
-        return decompose(pointwise_feature_vectors(model, source.layer, images), source)
-    if len(source.coefficients) != len(images):
-        known = len(source.coefficients)
-        raise ValueError(f"The decomposition is of {known} pictures and there are {len(images)}: take the same pictures.")
-    return source
 
 
 def _later(tail: Replay, layer: str, activations: Tensor, index: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from vizcourse.methods.concepts import (
 from vizcourse.methods.passes import left_alone
 
 __all__ = [
-    "Attributions", "Concepts", "Decomposition", "build_graph", "decompose", "extract_concepts",
+    "Attributions", "Concepts", "Decomposition", "build_graph", "decompose", "decomposed", "extract_concepts",
     "generalized_integrated_gradients", "importance", "shared_concepts", "tail_of",
 ]
 
@@ -63,6 +63,22 @@ def tail_of(
         return every[:, targets] if targets.ndim == 1 else every.gather(1, targets)
 
     return scores
+
+
+def decomposed(model: nn.Module, images: Tensor, source: Concepts | Decomposition) -> Decomposition:
+    """The decomposition of the pictures' activations on concepts; one that is passed is checked to be theirs."""
+    if isinstance(source, Concepts):
+        return decompose(pointwise_feature_vectors(model, source.layer, images), source)
+    layer, known = source.concepts.layer, len(source.coefficients)
+    if known != len(images):
+        raise ValueError(f"The decomposition is of {known} pictures and there are {len(images)}: take the same pictures.")
+    maps, whole = pointwise_feature_vectors(model, layer, images), source.reconstruction + source.residual
+    if maps.shape != whole.shape or (maps - whole).norm() > 1e-3 * maps.norm():
+        raise ValueError(
+            f"The decomposition is not of these pictures' activations in layer {layer!r}: decompose the activations of the "
+            "layer that the concepts come from."
+        )
+    return source
 
 
 @dataclass(frozen=True)
@@ -121,12 +137,7 @@ def generalized_integrated_gradients(
     Raises:
         ValueError: layers in the wrong order, a target that does not exist, a decomposition of other pictures.
     """
-    parts = source
-    if isinstance(source, Concepts):
-        parts = decompose(pointwise_feature_vectors(model, source.layer, images), source)
-    if len(parts.coefficients) != len(images):
-        known = len(parts.coefficients)
-        raise ValueError(f"The decomposition is of {known} pictures and there are {len(images)}: take the same pictures.")
+    parts = decomposed(model, images, source)
     check_order(model, [part.layer for part in (parts.concepts, target) if part is not None], images)
     wanted = _wanted(model, images, target, targets)
     done = []
