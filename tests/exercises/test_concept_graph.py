@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from vizcourse.exercises import concept_graph as lesson
 from vizcourse.methods import concept_evaluation, concept_graph, concepts
+from vizcourse.studies import concept_graph as study
+from vizcourse.worlds import scenes
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,19 @@ def test_an_order_backwards_has_the_area_of_deletion(network, images, parts):
         scores.append(score((left @ vectors)[None]))
     deletion = torch.trapezoid(torch.cat(scores), dx=1 / len(order))
     torch.testing.assert_close(lesson.insertion_area(score, own, vectors, order.flip(0)), deletion)
+
+
+def test_background_concepts_are_there_to_be_found_as_exercise_6_4_says():
+    right, of_one_part = {}, 0
+    for layer, nearest in study.nearest().items():
+        shares = torch.stack([seen.bincount(minlength=len(scenes.PARTS)) / len(seen) for seen in study.parts()[layer][nearest]])
+        scenery = shares[:, [scenes.PARTS.index(part) for part in lesson.SCENERY_PARTS]]
+        found = scenery.sum(1) > lesson.BACKGROUND - 1e-6
+        right[layer] = int(found.sum())
+        of_one_part += int((scenery[found].amax(1) >= 0.5).sum())
+    assert min(right.values()) >= 1 and sum(right.values()) >= 12
+    assert max(right, key=right.get) == "conv3"
+    assert of_one_part < sum(right.values()) / 2
 
 
 # --- other right solutions, as learners write them ---------------------------------------------------------------------

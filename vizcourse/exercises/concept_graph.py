@@ -496,8 +496,8 @@ def _split_number(vectors, labels, rounds, chosen):
 
 # --- 6.4 only background (in the widget) -----------------------------------------------------------------------------
 
-#: From which share outside of all objects on a concept counts as background, and from which share on a part as that part.
-BACKGROUND, NAMED = 0.9, 0.5
+#: From which share of its nearest vectors that have seen scenery most of all a concept counts as background.
+BACKGROUND = 0.75
 
 
 def _background_judge(value):
@@ -506,25 +506,22 @@ def _background_judge(value):
     said = " ".join(str(value["name"]).casefold().split())
     scenery = {part: float(share) for part, share in value["parts"].items() if part in SCENERY_PARTS}
     outside = sum(scenery.values())
-    where = f"Concept {value['concept']} of {value['layer']}: {outside:.0%} on scenery."
+    where = f"Concept {value['concept']} of {value['layer']}: {outside:.0%} scenery."
     if outside < BACKGROUND - 1e-6:
-        return Problem(where, mistake="on-objects" if outside < 0.5 else "mixed")
-    most = max(scenery, key=scenery.get)
+        return Problem(where, mistake="objects" if outside < 0.5 else "mixed")
     if said in SCENERY_PARTS:
-        if scenery.get(said, 0.0) >= NAMED - 1e-6:
+        if scenery.get(said, 0.0) >= max(scenery.values()) - 1e-6:
             return None
-        if scenery[most] >= NAMED - 1e-6:
-            return Problem(f"On “{said}” it is with {scenery.get(said, 0.0):.0%}.", mistake="other-part")
-        return Problem(f"Most of all it is on “{most}”, with {scenery[most]:.0%}.", mistake="many-things")
+        return Problem(f"For “{said}” it is {scenery.get(said, 0.0):.0%}.", mistake="other-part")
     if said in scenes.SCENES:
         return Problem(mistake="scene")
     if said in (*scenes.PARTS, *scenes.OBJECTS):
-        return Problem(mistake="object")
-    return f"The world has no part of its scenery called “{said}”. It has: {', '.join(SCENERY_PARTS)}."
+        return Problem(mistake="object-named")
+    return Problem(f"Its words are: {', '.join(SCENERY_PARTS)}.", mistake="other-word")
 
 
 def _browsed(name="sky", **parts):
-    shares = {part.replace("_", " "): share for part, share in (parts or {"sky": 0.75, "cloud": 0.2, "wing": 0.05}).items()}
+    shares = {part.replace("_", " "): share for part, share in (parts or {"sky": 0.6, "cloud": 0.3, "wing": 0.1}).items()}
     return {"layer": "inception4b", "concept": 3, "name": name, "parts": shares}
 
 
@@ -543,69 +540,67 @@ ONLY_BACKGROUND = AnswerExercise(
     minutes=7,
     judge=_background_judge,
     blank=lambda value: isinstance(value, Mapping) and not str(value.get("name", "?")).strip(),
-    setup_source="""from vizcourse.widgets.concept_graph import trial_browser
-browser = trial_browser(layers=("inception4b",))""",
-    solution_source="""# With the widget you look; this looks through the whole dictionary.
+    setup_source="""from vizcourse.widgets.concept_graph import ConceptBrowser, scenes_atlas
+browser = ConceptBrowser(scenes_atlas())""",
+    solution_source="""# In the browser you look; this looks through all concepts of all layers.
 from vizcourse.worlds.scenes.vocabulary import SCENERY_PARTS
 found = []
 for layer, concepts in browser.atlas.concepts.items():
     for number in range(len(concepts)):
         scenery = [part for part in browser.atlas.parts_of(layer, number) if part.name in SCENERY_PARTS]
-        if sum(part.share for part in scenery) >= 0.9:
-            found.append((scenery[0].share, layer, number, scenery[0].name))
+        found.append((sum(part.share for part in scenery), layer, number, scenery[0].name if scenery else ""))
 share, layer, number, name = max(found)
 browser.set(layer=layer, concept=number, name=name)
 answer("6.4", browser)""",
     hints=(
-        "Look at where the concept is in whole pictures, not only at its nearest patches: is the object dark in all of them? "
-        "Once it has a name, the browser says which parts lie under it.",
-        "The sky is in most pictures, and the same everywhere. Look for patches of one even colour.",
-        "An early layer has concepts of colours and edges, a late one of objects. Look in the layers between.",
+        "The frames tell, not the whole patches: look for a concept whose frames hold next to nothing of an object. Once it "
+        "has a name, any name, the browser says what its vectors have seen.",
+        "`conv3` has the most of them. Look for patches of one even colour, or for a horizon.",
+        "The last step: give it the word for the part of the scenery that comes first in the browser's list.",
     ),
     mistakes=(
         Mistake(
-            "on-objects",
-            "This concept is mostly on objects.",
-            _background("on-objects"),
-            example=_browsed(name="wheel", wheel=0.6, bumper=0.2, road=0.2),
+            "objects",
+            "Most of this concept's vectors have seen objects.",
+            _background("objects"),
+            example=_browsed(name="road", wheel=0.6, bumper=0.2, road=0.2),
         ),
         Mistake(
             "mixed",
-            "This concept is on objects as well as around them, perhaps along their outline. Asked for is one that is nothing "
-            "but background: 90 % or more.",
+            "This concept is background for many of its vectors, and an object's outline or shadow for the others. Asked for "
+            "is one with scenery for 15 or more of the 20, which is 75 %.",
             _background("mixed"),
-            example=_browsed(name="road", road=0.6, sand=0.1, wheel=0.3),
+            example=_browsed(name="road", road=0.55, sand=0.1, wheel=0.35),
         ),
         Mistake(
-            "object",
-            "That is the name of an object or of a part of one. It may stand in the patches' margin of context, but this "
+            "object-named",
+            "It is background, and you name it after an object, or a part of one, that stands in the patches' margin. The "
             "concept points past it: what is *there*?",
-            _background("object"),
+            _background("object-named"),
             example=_browsed(name="sailing boat"),
         ),
         Mistake(
             "scene",
-            "That is the name of a whole scene. The concept points at one part of it: which?",
+            "It is background, and you give it the name of a whole scene. It points at one part of it: which?",
             _background("scene"),
             example=_browsed(name="night city"),
         ),
         Mistake(
             "other-part",
-            "It is background, but another part of the scenery than you say.",
+            "It is background, but more of its vectors have seen another part of the scenery than you say.",
             _background("other-part"),
-            example=_browsed(name="grass"),
+            example=_browsed(name="cloud"),
         ),
         Mistake(
-            "many-things",
-            "It is background, but no one word fits it: perhaps it stands for an evenness, a colour, or the place below the "
-            "object. That a concept is one thing is a hope, not a fact. Find one with a name.",
-            _background("many-things"),
-            example=_browsed(name="sand", sand=0.3, road=0.3, snow=0.2, grass=0.2),
+            "other-word",
+            "It is background. Now call it by the word that the world has for that part of its scenery.",
+            _background("other-word"),
+            example=_browsed(name="blue"),
         ),
     ),
-    unlisted=("sky", 3, {"layer": "inception4b", "concept": 3}, _browsed(name="blue")),
-    insight="A class can lean on such a concept. Patches alone would not have told: what shows it is where it is.",
-    used_next="In the graph, look for it among the causes of a class.",
+    unlisted=("sky", 3, {"layer": "inception4b", "concept": 3}, {"layer": "inception4b", "concept": 3, "name": "sky"}),
+    insight="Background need not be one thing: under most of these concepts, no part of the scenery makes up even half.",
+    used_next="A class can lean on such a concept. The study measures how much.",
 )
 
 # --- 6.5 one step of the Lasso ---------------------------------------------------------------------------------------
