@@ -17,6 +17,7 @@ from tests.widgets import every_explorer
 from vizcourse.methods import concepts as method
 from vizcourse.methods.concept_graph import build_graph, generalized_integrated_gradients
 from vizcourse.models import load
+from vizcourse.studies import concept_graph as study
 from vizcourse.widgets.concept_graph import (
     OWN,
     PATH,
@@ -26,6 +27,7 @@ from vizcourse.widgets.concept_graph import (
     ConceptGraph,
     RemoveConcept,
     rows_of,
+    scenes_atlas,
     trial_browser,
 )
 from vizcourse.widgets.core import PAUSE
@@ -42,22 +44,24 @@ def network():
 
 @pytest.fixture(scope="module")
 def material(network):
-    """Pictures, their classes and parts, and samples and concepts of three layers."""
+    """Pictures, their classes, what lies in the middle of each sample's cell, and samples and concepts of three layers."""
     drawn = scenes.sample(60, seed=11)
-    pictures, labels = scenes.render(drawn, network.input_size, labels=True)
+    pictures, maps_of = scenes.render(drawn, network.input_size, labels=True)
     targets = torch.tensor([scenes.label(scene) for scene in drawn])
-    generator, rows, samples = torch.Generator().manual_seed(0), torch.arange(60), []
+    generator, rows, samples, labels = torch.Generator().manual_seed(0), torch.arange(60), [], {}
     for layer in LAYERS:
         maps = method.pointwise_feature_vectors(network, layer, pictures)
         y, x = (torch.randint(side, (60,), generator=generator) for side in maps.shape[2:])
         samples.append(method.Samples(layer, maps[rows, :, y, x], rows, torch.stack([y, x], 1)))
+        side = 96 // maps.shape[2]
+        labels[layer] = maps_of.part[rows, y * side + side // 2, x * side + side // 2].long()
     concepts = [method.extract_concepts(each, COUNTS[each.layer]) for each in samples]
-    return pictures, targets, labels.part, samples, concepts
+    return pictures, targets, labels, samples, concepts
 
 
 def new_atlas(network, material, **options):
-    pictures, targets, parts, samples, concepts = material
-    return ConceptAtlas(network, pictures, samples, concepts, targets=targets, parts=parts, **options)
+    pictures, targets, labels, samples, concepts = material
+    return ConceptAtlas(network, pictures, samples, concepts, targets=targets, labels=labels, **options)
 
 
 @pytest.fixture(scope="module")
@@ -114,43 +118,63 @@ def test_every_widget_of_the_lesson_is_listed(explorers):
 # --- the atlas ---
 
 
-def test_shares_of_parts_are_counted_at_the_centres_of_the_nearest_vectors(atlas, material):
-    pictures, _, parts, samples, concepts = material
+def test_shares_of_parts_are_counted_over_the_nearest_vectors(atlas, material):
+    _, _, labels, samples, concepts = material
     for sample, found in zip(samples, concepts, strict=True):
-        side = pictures.shape[2] // method.pointwise_feature_vectors(atlas.model, sample.layer, pictures[:1]).shape[2]
         for concept in range(len(found)):
             near = found.nearest(sample.vectors, 20)[concept].tolist()
-            words = []
-            for number in near:
-                row, column = (int(place) * side + side // 2 for place in sample.positions[number])
-                words.append(scenes.PARTS[int(parts[sample.images[number], row, column])])
-            counted = {part.name: part.share for part in atlas.parts_of(sample.layer, concept)}
-            assert counted == pytest.approx({word: words.count(word) / 20 for word in words})
-            assert list(counted.values()) == sorted(counted.values(), reverse=True)
-
-
-def test_usual_shares_are_those_of_all_vectors(atlas):
-    for layer in LAYERS:
-        usual = {part.name: part.usual for concept in range(COUNTS[layer]) for part in atlas.parts_of(layer, concept)}
-        assert all(0 < share <= 1 for share in usual.values()) and sum(usual.values()) <= 1 + 1e-5
+            words = [scenes.PARTS[int(labels[sample.layer][number])] for number in near]
+            parts = atlas.parts_of(sample.layer, concept)
+            assert {part.name: part.share for part in parts} == pytest.approx({word: words.count(word) / 20 for word in words})
+            assert [part.share for part in parts] == sorted((part.share for part in parts), reverse=True)
+            every = [scenes.PARTS[code] for code in labels[sample.layer].tolist()]
+            assert all(part.usual == pytest.approx(every.count(part.name) / 60) for part in parts)
 
 
 def test_later_layers_have_seen_more(atlas):
-    sides = [atlas._field[layer] for layer in LAYERS]
+    sides = [float((atlas._boxes[layer][:, 2:] - atlas._boxes[layer][:, :2]).float().median()) for layer in LAYERS]
     assert sides == sorted(sides) and 4 < sides[0] and sides[-1] <= 96
 
 
-def test_a_patch_is_cut_around_its_position(network):
-    """A white dot in the middle of a position's cell is in the middle of its patch."""
+def test_a_patch_is_cut_around_what_was_seen(network):
+    """A white dot in the middle of a position's cell, or of a box, is in the middle of the patch."""
     picture = torch.zeros(1, 3, 96, 96)
     picture[:, :, 42:46, 42:46] = 1  # the middle of cell (5, 5) of 12 × 12 is pixel 44
     vectors = torch.nn.functional.normalize(torch.rand(1, 480), dim=1)
     sample = method.Samples("inception3b", vectors, torch.tensor([0]), torch.tensor([[5, 5]]))
-    atlas = ConceptAtlas(network, picture, [sample], [method.Concepts("inception3b", vectors)])
-    for margin in (0.0, 0.5, 1.0):
-        patch = np.asarray(atlas.patch("inception3b", 0, 80, frame=False, margin=margin).convert("L"))
-        bright = torch.from_numpy(patch > 100).nonzero().float()
-        assert (bright.mean(0) - 39.5).abs().max() < 1.5, margin
+    for boxes in (None, {"inception3b": torch.tensor([[34, 30, 54, 58]])}):
+        atlas = ConceptAtlas(network, picture, [sample], [method.Concepts("inception3b", vectors)], boxes=boxes)
+        for margin in (0.0, 0.5, 1.0):
+            patch = np.asarray(atlas.patch("inception3b", 0, 80, frame=False, margin=margin).convert("L"))
+            bright = torch.from_numpy(patch > 100).nonzero().float()
+            assert (bright.mean(0) - 39.5).abs().max() < 1.5, margin
+
+
+def test_vectors_that_are_not_stored_are_computed(network, material):
+    pictures, _, labels, samples, concepts = material
+    bare = [method.Samples(each.layer, torch.empty(60, 0), each.images, each.positions) for each in samples]
+    nearest = {each.layer: found.nearest(each.vectors, 20) for each, found in zip(samples, concepts, strict=True)}
+    atlas = ConceptAtlas(network, pictures, bare, concepts, labels=labels, nearest=nearest)
+    for each in samples:
+        torch.testing.assert_close(atlas.vectors(each.layer, [3, 50, 4]), each.vectors[[3, 50, 4]], rtol=1e-4, atol=1e-4)
+        assert torch.equal(atlas.nearest[each.layer], nearest[each.layer])
+
+
+def test_the_atlas_of_the_lesson_is_that_of_the_study():
+    atlas = scenes_atlas(layers=("inception3b", "inception4e"))
+    assert atlas.layers == ["inception3b", "inception4e"] and len(atlas.pictures) == study.PICTURES
+    torch.testing.assert_close(atlas.pictures[[3, 1998]], study.pictures([3, 1998]))
+    assert torch.equal(atlas.pictures[-2:], atlas.pictures[torch.tensor([1998, 1999])]) and atlas.pictures[5].shape == (
+        3,
+        96,
+        96,
+    )
+    assert atlas.scenery[:2].dtype == torch.bool and atlas.scenery[:2].shape == (2, 96, 96)
+    for layer in atlas.layers:
+        for concept in (0, 40):
+            name, share = study.named(layer, concept)
+            shares = {part.name: part.share for part in atlas.parts_of(layer, concept)}
+            assert shares[name] == pytest.approx(share) == max(shares.values())
 
 
 def test_patches_at_the_rim_stay_in_the_picture(atlas):
@@ -180,7 +204,7 @@ def test_the_parts_are_told_only_when_the_concept_has_a_name(browser, atlas):
     best = atlas.parts_of("inception4b", 3)[0]
     assert "Give it a name" in browser.text.value and best.name not in browser.text.value and browser.result.parts == []
     browser.set(name="thing")
-    assert f"{best.share:.0%} on {best.name}" in browser.text.value and browser.result.parts[0] == best
+    assert f"{best.name} for {best.share:.0%}" in browser.text.value and browser.result.parts[0] == best
     browser.set(name="   ")
     assert "Give it a name" in browser.text.value and browser.result.parts == []
 
@@ -213,7 +237,7 @@ def test_the_map_is_that_of_the_decomposition(browser, network, material):
     pictures, *_, concepts = material
     browser.set(layer="inception4b", concept=5, picture=list(browser.shown)[4])
     maps = method.pointwise_feature_vectors(network, "inception4b", pictures[4:5])
-    expected = method.decompose(maps, concepts[1], penalty=0.1).coefficients[0, 5]
+    expected = method.decompose(maps, concepts[1]).coefficients[0, 5]
     torch.testing.assert_close(browser.result.map, expected)
 
 
@@ -359,6 +383,10 @@ def test_a_click_is_the_same_as_the_choice(graph):
         assert graph.state["node"] == node == graph.result.node and "chosen" in looks(button)
 
 
+def test_a_node_may_be_named_by_layer_and_number(graph):
+    assert graph.set(graph="two classes", node=("class", 5)).state["node"] == "class:5"
+
+
 def test_a_choice_stays_where_the_other_graph_has_it_too(graph, graphs):
     both = next(node for node in graphs["one picture"].nodes if node in graphs["two classes"])
     only = next(node for node in graphs["two classes"].nodes if node not in graphs["one picture"])
@@ -448,7 +476,7 @@ def test_the_prediction_is_the_scale_less_one_times_gig(remover, network, materi
     _, _, _, _, concepts = material
     number = 2
     image = remover.shown[list(remover.shown)[number]][None]
-    parts = method.decompose(method.pointwise_feature_vectors(network, "inception4b", image), concepts[1], penalty=0.1)
+    parts = method.decompose(method.pointwise_feature_vectors(network, "inception4b", image), concepts[1])
     result = remover.set(picture=list(remover.shown)[number]).result
     to_classes = generalized_integrated_gradients(network, image, parts, targets=result.classes, steps=16).edges[0]
     to_later = generalized_integrated_gradients(network, image, parts, concepts[2], targets=result.targets, steps=16).edges[0]
@@ -540,5 +568,5 @@ def test_the_atlas_does_not_keep_its_explorers(network, material):
 
 
 def test_a_browser_to_try_things_out():
-    lab = trial_browser(layers=("inception4e",), pictures=20, concepts=6)
+    lab = trial_browser(layers=("inception4e",))
     assert lab.errors == [] and sum(lab.answer_value()["parts"].values()) == pytest.approx(1)

@@ -8,7 +8,7 @@ import html
 import io
 import itertools
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,8 @@ class ConceptAtlas:
         self.classes = tuple(getattr(model, "classes", ()))
         self.count, self.judged = count, judged
         self.labels, self.part_names = labels, tuple(part_names)
+        #: Where each picture shows what is behind the objects, ``(N, H, W)`` of booleans, if that is known.
+        self.scenery: Tensor | Sequence[Tensor] | None = None
         #: (layer, concept) -> the learner's name for it.
         self.names: dict[tuple[str, int], str] = {}
         self._watching: weakref.WeakSet = weakref.WeakSet()
@@ -124,6 +126,19 @@ class ConceptAtlas:
         return torch.cat([(centres - half).clamp_min(0), torch.minimum(centres + half, size)], 1)
 
     # --- pictures and maps
+
+    def vectors(self, layer: str, samples: Iterable[int]) -> Tensor:
+        """The pointwise feature vectors of some of a layer's samples, by their numbers: ``(n, C)``."""
+        sample, rows = self.samples[layer], torch.as_tensor(list(samples))
+        if sample.vectors.shape[1]:
+            return sample.vectors[rows]
+        found = []
+        for some in rows.split(100):
+            pictures = torch.stack([self.pictures[n] for n in sample.images[some].tolist()])
+            maps = method.pointwise_feature_vectors(self.model, layer, pictures)
+            y, x = sample.positions[some].unbind(1)
+            found.append(maps[torch.arange(len(some)), :, y, x])
+        return torch.cat(found)
 
     def decompose(self, layer: str, images: Tensor) -> Decomposition:
         """The pictures' activations at a layer, taken apart into its concepts."""
@@ -364,31 +379,49 @@ class ConceptBrowser(Explorer):
 
 
 class _Drawn(Sequence):
-    """The study's pictures, each drawn when it is first asked for."""
+    """Something of each of the study's scenes, drawn when it is first asked for: ``[3]``, ``[:40]`` and ``[indices]`` work."""
 
-    def __init__(self) -> None:
-        self._draw = functools.lru_cache(maxsize=4096)(lambda number: study.pictures([number])[0])
+    def __init__(self, draw: Callable[[scenes.Scene], Tensor]) -> None:
+        self._draw = functools.lru_cache(maxsize=1024)(lambda number: draw(study.scene(number)))
 
     def __len__(self) -> int:
         return study.PICTURES
 
-    def __getitem__(self, number: int) -> Tensor:
-        return self._draw(int(number))
+    def __getitem__(self, wanted: int | slice | Tensor | Sequence[int]) -> Tensor:
+        if isinstance(wanted, slice):
+            wanted = range(len(self))[wanted]
+        numbers = torch.as_tensor(wanted)
+        if numbers.ndim:
+            return torch.stack([self._draw(number) for number in numbers.tolist()])
+        return self._draw(range(len(self))[int(numbers)])
 
 
-def scenes_atlas(model: nn.Module | None = None) -> ConceptAtlas:
-    """The lesson's atlas: the stored concepts of five layers of `googlenet-scenes`, from `vizcourse.studies.concept_graph`."""
-    return ConceptAtlas(
+def scenes_atlas(model: nn.Module | None = None, layers: Sequence[str] = study.LAYERS) -> ConceptAtlas:
+    """The lesson's atlas: the stored concepts of `googlenet-scenes`, from `vizcourse.studies.concept_graph`.
+
+    Its samples come without vectors (``atlas.vectors`` computes those that are asked for), and its pictures are drawn when
+    they are looked at.
+    """
+    stored = (study.dictionaries(), study.samples(), study.parts(), study.boxes(), study.nearest())
+    concepts, samples, labels, boxes, nearest = ({layer: each[layer] for layer in layers} for each in stored)
+    atlas = ConceptAtlas(
         load(study.NETWORK) if model is None else model,
-        _Drawn(),
-        study.samples().values(),
-        study.dictionaries().values(),
+        _Drawn(scenes.render),
+        samples.values(),
+        concepts.values(),
         targets=study.classes(range(study.PICTURES)),
-        labels=study.parts(),
-        boxes=study.boxes(),
-        nearest=study.nearest(),
+        labels=labels,
+        boxes=boxes,
+        nearest=nearest,
         judged=study.NEAREST,
     )
+    atlas.scenery = _Drawn(lambda scene: scenes.render(scene, labels=True)[1].part < study.SCENERY)
+    return atlas
+
+
+def trial_browser(layers: Sequence[str] = study.LAYERS) -> ConceptBrowser:
+    """A browser of the lesson's concepts in one line."""
+    return ConceptBrowser(scenes_atlas(layers=layers))
 
 
 # --- concept graph ---------------------------------------------------------------------------------------------------
@@ -480,6 +513,12 @@ class ConceptGraph(Explorer):
         self._build()
         atlas.watch(self)
         super().__init__()
+
+    def set(self, **values: Any) -> ConceptGraph:
+        """As in every explorer; a node may also be named by ``(layer, number)``."""
+        if isinstance(values.get("node"), tuple):
+            values["node"] = "{}:{}".format(*values["node"])
+        return super().set(**values)
 
     # --- what things are called
 
