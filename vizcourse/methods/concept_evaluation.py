@@ -169,6 +169,8 @@ def interlayer_insertion_deletion(
     """
     if score not in ("sum", "max"):
         raise ValueError(f"There is no score {score!r}: choose 'sum' or 'max' over positions.")
+    if top < 1:
+        raise ValueError("Ask for at least one target concept at the top.")
     check_order(model, [source.concepts.layer if isinstance(source, Decomposition) else source.layer, target.layer], images)
     parts = decomposed(model, images, source)
     with left_alone(model), torch.no_grad():

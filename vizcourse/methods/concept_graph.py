@@ -21,6 +21,7 @@ from vizcourse.hooks import capture, replay
 from vizcourse.methods.concepts import (
     Concepts,
     Decomposition,
+    _spatial,
     check_order,
     decompose,
     extract_concepts,
@@ -57,7 +58,13 @@ def tail_of(
         else:
             with capture(model, target.layer, stop=True) as acts:
                 rest(activations)
-            every = torch.einsum("nchw,kc->nk", acts[target.layer], target.vectors.to(activations))
+            maps = _spatial(acts[target.layer], target.layer)
+            if maps.shape[1] != target.vectors.shape[1]:
+                raise ValueError(
+                    f"Layer {target.layer!r} has {maps.shape[1]} channels and its concepts {target.vectors.shape[1]}: take "
+                    "concepts of this layer."
+                )
+            every = torch.einsum("nchw,kc->nk", maps, target.vectors.to(activations))
         if targets is None:
             return every
         return every[:, targets] if targets.ndim == 1 else every.gather(1, targets)
@@ -147,8 +154,12 @@ def generalized_integrated_gradients(
             some = wanted[rows] if wanted.ndim == 2 else wanted
             scores = tail_of(model, images[rows], parts.concepts.layer, target, some)
             whole, coefficients = parts.reconstruction[rows], parts.coefficients[rows]
-            with torch.no_grad():
-                change = scores(whole) - scores(torch.zeros_like(whole))
+            with torch.enable_grad():
+                reached = scores(whole.clone().requires_grad_())
+            if not reached.requires_grad:
+                name = target.layer if target is not None else "the output"
+                raise ValueError(f"{name!r} does not depend on {parts.concepts.layer!r}: choose a layer that feeds the other.")
+            change = reached.detach() - scores(torch.zeros_like(whole))
             present = int((coefficients != 0).flatten(2).any(2).sum(1).max())
             if positions or present >= wanted.shape[-1]:
                 edges, maps = _from_targets(scores, whole, coefficients, parts.concepts.vectors, steps, positions)
