@@ -1211,16 +1211,13 @@ def _top(side):
 
 def _shared_kind(concept):
     """What is wrong with an answer; None where it is right."""
-    own, best = _rows()[concept], min(_rows()[shared_most()])
     if concept == shared_most():
         return None
     if concept == _top(0):
         return "first-only"
     if concept == _top(1):
         return "second-only"
-    if min(own) < 0:
-        return "against"
-    return "less" if min(own) > 0.25 * best else "neither"
+    return "against" if min(_rows()[concept]) < 0 else "less"
 
 
 def _shared_judge(value):
@@ -1269,10 +1266,10 @@ SHARED = AnswerExercise(
             ),
             (
                 "against",
-                "This concept speaks *against* one of the two classes. It tells them apart; that is the opposite of shared.",
+                "For one of the two classes this concept's share is below zero: there it speaks *against* the class, if only a "
+                "little. That is the opposite of shared.",
             ),
-            ("less", "They do share it, but there is one whose smaller share is larger."),
-            ("neither", "One of the two hardly uses it. Go by the smaller of the two shares."),
+            ("less", "It helps both, but there is one whose smaller share is larger."),
         )
     ),
     unlisted=(1.0, "wheel", -1, [TABLE["concepts"][0]]),
