@@ -273,7 +273,10 @@ def test_graph_holds_what_it_says(toy, graph):
     for depth, part in enumerate(layers):
         matters = importance(toy, PICTURES, CLASSES, part)
         nodes = {data["concept"]: data for _, data in graph.nodes(data=True) if data["layer"] == part.layer}
-        best = {int(i) for c in (0, 1, 2) for i in matters[CLASSES == c].mean(0).topk(2).indices}
+        best = set()
+        for means in (matters[CLASSES == c].mean(0) for c in (0, 1, 2)):
+            order = means.argsort(descending=True)[:2].tolist()
+            best |= {i for i in order if means[i] > 0} or {order[0]}  # what speaks against a class is not shown for it
         assert best <= set(nodes) and {c for c in nodes if not nodes[c]["shared"]} <= best
         assert len(nodes) <= 3 * 2 + 3 * 1
         for concept, data in nodes.items():
@@ -313,8 +316,10 @@ def test_graph_of_one_picture_has_the_top_concepts_and_none_shared(toy):
     layers = [concepts_of(toy, layer, 8) for layer in LAYERS]
     graph = build_graph(toy, PICTURES[:1], [1], layers, top=3)
     counts = [sum(data["layer"] == layer for _, data in graph.nodes(data=True)) for layer in LAYERS]
-    assert counts == [3, 3, 3] and not any(shared for _, shared in graph.nodes(data="shared"))
-    assert len(build_graph(toy, PICTURES[:1], [1], layers[:1], top=50)) == 8 + 1
+    assert not any(shared for _, shared in graph.nodes(data="shared"))
+    speaking = [int((importance(toy, PICTURES[:1], [1], part)[0] > 0).sum()) for part in layers]
+    assert counts == [max(1, min(3, count)) for count in speaking]
+    assert len(build_graph(toy, PICTURES[:1], [1], layers[:1], top=50)) == max(1, speaking[0]) + 1
 
 
 def test_graph_is_deterministic(toy, graph):

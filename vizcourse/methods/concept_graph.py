@@ -283,6 +283,12 @@ def shared_concepts(first: Tensor, second: Tensor, top: int = 3) -> Tensor:
     return best.indices[best.values > 0]
 
 
+def _strongest(matters: Tensor, top: int) -> Tensor:
+    """The concepts that contribute most; none that speaks against the class, unless all do."""
+    best = matters.topk(min(top, len(matters)))
+    return best.indices[(best.values > 0) | (best.values == best.values.max())]
+
+
 def build_graph(
     model: nn.Module,
     images: Tensor,
@@ -295,9 +301,9 @@ def build_graph(
 ) -> networkx.DiGraph:
     """The concept graph of one picture, of a class, or of several classes: it depends on which pictures are passed.
 
-    Of each layer it holds the ``top`` concepts that contribute most to each class's logit, and the ``shared`` ones that
-    matter most to each pair of classes. Edges run from cause to effect, between consecutive layers and from the last one
-    to the classes; their weights are contributions, averaged over pictures.
+    Of each layer it holds the ``top`` concepts that contribute most to each class's logit (fewer, where fewer speak for the
+    class), and the ``shared`` ones that matter most to each pair of classes. Edges run from cause to effect, between consecutive layers and from the last
+    one to the classes; their weights are contributions, averaged over pictures.
 
     Nodes are named ``"inception4b:17"`` and ``"class:3"``. Their attributes: ``layer`` (``"class"`` for classes),
     ``concept`` (number of the concept, or of the class), ``depth`` (0 for the earliest layer), ``importance`` (mean
@@ -332,7 +338,7 @@ def build_graph(
     for depth, part in enumerate(parts):
         matters = importance(model, images, targets, part, steps=steps)
         by_class = {number: matters[targets == number] for number in classes}
-        best = [index for each in by_class.values() for index in each.mean(0).topk(min(top, len(concepts[depth]))).indices]
+        best = [index for each in by_class.values() for index in _strongest(each.mean(0), top)]
         both = {int(index) for pair in itertools.combinations(by_class.values(), 2) for index in shared_concepts(*pair, shared)}
         chosen.append(sorted({int(index) for index in best} | both))
         graph.graph[f"error:{part.concepts.layer}"] = float(part.error.mean())
