@@ -301,9 +301,10 @@ def build_graph(
 ) -> networkx.DiGraph:
     """The concept graph of one picture, of a class, or of several classes: it depends on which pictures are passed.
 
-    Of each layer it holds the ``top`` concepts that contribute most to each class's logit (fewer, where fewer speak for the
-    class), and the ``shared`` ones that matter most to each pair of classes. Edges run from cause to effect, between consecutive layers and from the last
-    one to the classes; their weights are contributions, averaged over pictures.
+    Of each layer it holds the ``top`` concepts that contribute most to each class's logit (fewer, where fewer speak
+    for the class), and the ``shared`` ones that matter most to each pair of classes. Edges run from cause to
+    effect, between consecutive layers and from the last one to the classes; their weights are contributions,
+    averaged over pictures.
 
     Nodes are named ``"inception4b:17"`` and ``"class:3"``. Their attributes: ``layer`` (``"class"`` for classes),
     ``concept`` (number of the concept, or of the class), ``depth`` (0 for the earliest layer), ``importance`` (mean
