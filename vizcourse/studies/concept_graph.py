@@ -13,9 +13,11 @@ scene and layer. The vectors themselves are not shipped (they would fill megabyt
 from __future__ import annotations
 
 import argparse
+import copy
 import functools
 import itertools
 import json
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,13 +98,18 @@ def clusters() -> dict[str, Tensor]:
     return {layer: _read("cluster", layer).long() for layer in LAYERS}
 
 
-def parts() -> dict[str, Tensor]:
-    """The part that fills most of each sample's receptive field, a code into ``scenes.PARTS``, by layer: ``(samples,)``."""
-    return {layer: _read("part", layer).long() for layer in LAYERS}
+def parts(by: str = "part") -> dict[str, Tensor]:
+    """The part that fills most of each sample's receptive field, a code into ``scenes.PARTS``, by layer: ``(samples,)``.
+
+    Args:
+        by: ``"part"``, or what it is compared with: ``"part of raw pixels"`` (see :func:`receptive_fields`) and
+            ``"part at the position"``, in the middle of the sample's place.
+    """
+    return {layer: _read(by, layer).long() for layer in LAYERS}
 
 
 def boxes() -> dict[str, Tensor]:
-    """A box around each sample's receptive field, with its context: top, left, bottom, right, by layer: ``(samples, 4)``."""
+    """A box around most of each sample's receptive field: top, left, bottom, right, by layer: ``(samples, 4)``."""
     return {layer: _read("boxes", layer).long() for layer in LAYERS}
 
 
@@ -161,30 +168,66 @@ def draw(model: nn.Module, numbers: Sequence[int], layers: Sequence[str] = LAYER
     }  # fmt: skip
 
 
-def receptive_fields(model: nn.Module, layer: str, images: Tensor, positions: Tensor) -> Tensor:
-    """Effective receptive fields ``(N, H, W)``, down the chain of :data:`LAYERS`."""
-    return methods.effective_receptive_field(model, LAYERS[: LAYERS.index(layer) + 1], images, positions)
+@functools.lru_cache(maxsize=4)
+def _without_normalize(model: nn.Module) -> nn.Module:
+    inner = copy.deepcopy(model)
+    inner.normalize = nn.Identity()
+    return inner
 
 
-def look(model: nn.Module, samples: Samples, *, progress: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-    """What each sample sees: the part on which most of its receptive field lies, the share that lies there, and a box.
+def receptive_fields(model: nn.Module, layer: str, images: Tensor, positions: Tensor, *, normalized: bool = True) -> Tensor:
+    """Effective receptive fields ``(N, H, W)``, down the chain of :data:`LAYERS`.
 
-    The field is that of the sharing ratio, by size: a part that pulls a vector's value down matters to it as well.
-
-    Returns:
-        codes into ``scenes.PARTS`` (N,), shares (N,), and boxes (N, 4).
+    A share is a gradient times an input, so a pixel whose values are zero never has any: of pixels from 0 to 1 that is every
+    black one, a tyre for one. So the field is taken at what the network's first layer makes of the pixels (zero is mid-grey),
+    as it would be with a network that is given normalised pictures. ``normalized=False``: at the pixels themselves.
     """
+    chain = LAYERS[: LAYERS.index(layer) + 1]
+    if not normalized:
+        return methods.effective_receptive_field(model, chain, images, positions)
+    return methods.effective_receptive_field(_without_normalize(model), chain, model.normalize(images), positions)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What samples of one layer see.
+
+    Attributes:
+        part: the part, a code into ``scenes.PARTS``, on which most of each receptive field lies (by size: what pulls a
+            vector's value down matters to it as well), ``(N,)``.
+        raw: the same by the field of raw pixels.
+        position: the part at the middle of the sample's place in the layer's map.
+        boxes: around most of the field, without a margin: top, left, bottom, right ``(N, 4)``.
+    """
+
+    part: Tensor
+    raw: Tensor
+    position: Tensor
+    boxes: Tensor
+
+
+def look(model: nn.Module, samples: Samples, *, progress: bool = True) -> Seen:
+    """What each of the samples sees, from the world's part labels."""
     found = []
     for start in tqdm(range(0, len(samples.images), 50), samples.layer, delay=3, leave=False, disable=not progress):
         some = slice(start, start + 50)
         images, labels = scenes.render([scene(number) for number in samples.images[some]], labels=True)
-        fields = receptive_fields(model, samples.layer, images, samples.positions[some])
-        mass = torch.zeros(len(images), len(scenes.PARTS))
-        mass.scatter_add_(1, labels.part.long().flatten(1), fields.abs().flatten(1))
-        share, part = (mass / mass.sum(1, keepdim=True).clamp_min(1e-30)).max(1)
-        found.append((part, share, methods.boxes(fields)))
-    part, share, box = (torch.cat(each) for each in zip(*found, strict=True))
-    return part, share, box
+        at, rows = samples.positions[some], torch.arange(len(images))
+        fields = [receptive_fields(model, samples.layer, images, at, normalized=normalized) for normalized in (True, False)]
+        height = methods.pointwise_feature_vectors(model, samples.layer, images[:1]).shape[2]
+        middle = ((at + 0.5) * images.shape[2] / height).long()
+        code = labels.part.long()
+        found.append((
+            *(_most(field, code) for field in fields), code[rows, middle[:, 0], middle[:, 1]],
+            methods.boxes(fields[0], share=0.7, margin=0),
+        ))  # fmt: skip
+    return Seen(*(torch.cat(each) for each in zip(*found, strict=True)))
+
+
+def _most(fields: Tensor, codes: Tensor) -> Tensor:
+    """The code on which most of each field lies, ``(N,)``."""
+    mass = torch.zeros(len(fields), len(scenes.PARTS))
+    return mass.scatter_add_(1, codes.flatten(1), fields.abs().flatten(1)).argmax(1)
 
 
 def likeness(vectors: Tensor, concepts: Concepts) -> Tensor:
@@ -197,15 +240,17 @@ def make_dictionaries(drawn: dict[str, Samples], model: nn.Module) -> None:
     stored: dict[str, np.ndarray] = {}
     for layer, these in drawn.items():
         concepts = methods.extract_concepts(these, CONCEPTS)
-        part, _, box = look(model, these)
+        seen = look(model, these)
         entry = {
             "vectors": concepts.vectors.half(),
             "scale": torch.tensor(concepts.scale),
             "positions": these.positions.to(torch.uint8),
             "nearest": concepts.nearest(these.vectors, NEAREST).to(torch.int16),
             "cluster": likeness(these.vectors, concepts).argmax(1).to(torch.uint8),
-            "part": part.to(torch.uint8),
-            "boxes": box.to(torch.uint8),
+            "part": seen.part.to(torch.uint8),
+            "part of raw pixels": seen.raw.to(torch.uint8),
+            "part at the position": seen.position.to(torch.uint8),
+            "boxes": seen.boxes.to(torch.uint8),
         }
         stored |= {f"{layer}/{name}": value.numpy() for name, value in entry.items()}
         print(layer, "done", flush=True)
@@ -294,6 +339,33 @@ def study_purity(folder: Path | None) -> dict:
     return found
 
 
+#: Ways to say what a sample sees; arguments of :func:`parts`.
+LABELS = ("part", "part of raw pixels", "part at the position")
+
+
+def study_labels(folder: Path | None) -> dict:
+    """Does it matter how a sample's part is found? By most of its field, the field of raw pixels, or its position.
+
+    "same": share of the samples with the same part by the field; purity of the shipped concepts, with intervals over concepts;
+    and how many samples are labelled with parts that are black or dark.
+    """
+    _, drawn = _bank(folder)
+    found: dict = {}
+    for layer, concepts in dictionaries().items():
+        field = parts()[layer]
+        for name in LABELS:
+            labels = parts(name)[layer]
+            found.setdefault(layer, {})[name] = {
+                "same": round(float((labels == field).float().mean()), 3),
+                "scenery": round(float((labels < SCENERY).float().mean()), 3),
+                "nearest": _interval(purity(drawn[layer].vectors, concepts, labels).nearest),
+                "samples": {
+                    part: int((labels == scenes.PARTS.index(part)).sum()) for part in ("wheel", "hub", "road", "window")
+                },
+            }
+    return found
+
+
 def study_names(folder: Path | None) -> dict:
     """What each shipped concept would be called, and whether the name holds beyond its nearest samples.
 
@@ -321,7 +393,7 @@ def study_names(folder: Path | None) -> dict:
 
 
 def study_background(folder: Path | None, each: int = 2) -> dict:
-    """Which concepts are scenery alone (at least ten of the twelve nearest samples), and how much of the evidence is theirs.
+    """Which concepts are scenery alone (18 of the 20 nearest samples), and how much of the evidence is theirs.
 
     Evidence: a concept's share of what speaks for the picture's class, over pictures of every class that no concept comes
     from; intervals are over pictures.
@@ -331,7 +403,7 @@ def study_background(folder: Path | None, each: int = 2) -> dict:
     found: dict = {"pictures": len(images)}
     for layer, concepts in dictionaries().items():
         scenery = (parts()[layer][nearest()[layer]] < SCENERY).float().mean(1)
-        only = (scenery >= 10 / 12).nonzero().flatten()
+        only = (scenery >= 0.9).nonzero().flatten()
         matters = importance(model, images, targets, concepts, steps=16)
         shares = matters.clamp_min(0) / matters.clamp_min(0).sum(1, keepdim=True)
         found[layer] = {
@@ -459,7 +531,34 @@ def importances(model: nn.Module, concepts: Concepts, each: int, names: Sequence
     return dict(zip(names, importance(model, images, targets, concepts, steps=steps).split(each), strict=True))
 
 
-def study_shared(folder: Path | None, each: int = 8) -> dict:
+def table(first: Tensor, second: Tensor) -> dict:
+    """Which concepts speak for either of two classes, as a share of all that speaks for it: rows for an exercise.
+
+    Rows: the five best of either class, the three that they share most, and those that speak most against either.
+    """
+    shares = [matters.mean(0) / matters.mean(0).clamp_min(0).sum() for matters in (first, second)]
+    chosen = {int(concept) for share in shares for concept in [*share.topk(5).indices, share.argmin()]}
+    chosen = sorted(chosen | set(shared_concepts(first, second, 3).tolist()))
+    return {"concepts": chosen, "shares": [[round(float(share[concept]), 4) for concept in chosen] for share in shares]}
+
+
+#: The table of exercise 6.8: a layer, and two classes.
+TABLE = ("inception4b", ("car", "house"))
+
+
+def study_shared(folder: Path | None, each: int = 16) -> dict:
+    """One layer's concepts and two classes: the table of exercise 6.8."""
+    layer, pair = TABLE
+    model = _network(False)
+    matters = importances(model, dictionaries()[layer], each, pair)
+    found = table(*matters.values())
+    return {
+        "layer": layer, "classes": list(pair), "pictures": each, **found,
+        "parts": [named(layer, concept)[0] for concept in found["concepts"]],
+    }  # fmt: skip
+
+
+def study_planted(folder: Path | None, each: int = 8) -> dict:
     """Are the concepts that two classes share parts that both are drawn with?
 
     One class of each of the 20 forms, `each` held-out pictures of each. Controls: the concepts' names shuffled; the concepts
@@ -597,7 +696,7 @@ def study_many(folder: Path | None, count: int = 4_000) -> dict:
     layer = "conv3"
     more = draw(model, range(PICTURES, count), (layer,))[layer]
     vectors = torch.cat([drawn[layer].vectors, more.vectors])
-    labels = torch.cat([_parts(folder)[layer], look(model, more)[0]])
+    labels = torch.cat([_parts(folder)[layer], look(model, more).part])
     acts = methods.pointwise_feature_vectors(model, layer, held_out(1)[0][:8])
     found: dict = {"vectors": count}
     for number in (CONCEPTS, 192, 1536):
@@ -715,15 +814,23 @@ def _bank(folder: Path | None, untrained: bool = False) -> tuple[nn.Module, dict
 def _parts(folder: Path | None, untrained: bool = False) -> dict[str, Tensor]:
     if not untrained and DICTIONARIES.is_file():
         return parts()
+    file = folder / f"concept-parts-{'untrained' if untrained else 'trained'}.pt" if folder else None
+    if file and file.is_file():
+        return torch.load(file)
     model, drawn = _bank(folder, untrained)
-    return {layer: look(model, each)[0] for layer, each in drawn.items()}
+    found = {layer: look(model, each).part for layer, each in drawn.items()}
+    if file:
+        torch.save(found, file)
+    return found
 
 
 EXPERIMENTS: dict[str, Callable[[Path | None], dict]] = {
+    "labels": study_labels,
     "purity": study_purity,
     "names": study_names,
     "background": study_background,
     "shared": study_shared,
+    "planted": study_planted,
     "dictionaries": study_dictionaries,
     "orders": study_orders,
     "stability": study_stability,
@@ -739,6 +846,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--again", action="store_true", help="also those that have results")
     parser.add_argument("--cache", type=Path, help="a folder in which the drawn vectors are kept")
     options = parser.parse_args(arguments)
+    warnings.filterwarnings("ignore", module="sklearn")  # dictionary learning says a thousand times that it would go on
     if not DICTIONARIES.is_file():
         model, drawn = _bank(options.cache)
         make_dictionaries(drawn, model)
