@@ -145,7 +145,7 @@ class ConceptAtlas:
         maps = method.pointwise_feature_vectors(self.model, layer, images)
         return method.decompose(maps, self.concepts[layer])
 
-    def patch(self, layer: str, sample: int, side: int = 72, *, frame: bool = True, margin: float = 0.5) -> Image.Image:
+    def patch(self, layer: str, sample: int, side: int = 72, *, frame: bool = True, margin: float = 0.35) -> Image.Image:
         """What a sample has seen, with a margin of context; the frame goes around what it has seen itself."""
         picture = self.pictures[int(self.samples[layer].images[sample])]
         height, width = picture.shape[1:]
@@ -170,7 +170,7 @@ class ConceptAtlas:
 
     def emblem(self, layer: str, concept: int, side: int = 72) -> Image.Image:
         """The one patch that stands for a concept: that of its nearest sample."""
-        return self.patch(layer, int(self.nearest[layer][concept, 0]), side, frame=False, margin=0.25)
+        return self.patch(layer, int(self.nearest[layer][concept, 0]), side, frame=False, margin=0.0)
 
     # --- parts of the world
 
@@ -352,7 +352,7 @@ class ConceptBrowser(Explorer):
         largest = float(self.atlas.typical[result.layer][result.concept])
         height, width = result.picture.shape[1:]
         where = functional.interpolate(result.map[None, None], (height, width), mode="nearest")[0, 0]
-        plotting.overlay(axes[2], result.picture, where, f"where it is (0 to {largest:.2g})", largest=largest)
+        plotting.overlay(axes[2], result.picture, where, f"its coefficients (0 to {largest:.2g})", largest=largest)
         return plotting.png(figure, dpi=90)
 
     def describe(self, result: Browsed) -> str:
@@ -534,12 +534,12 @@ class ConceptGraph(Explorer):
         return f"{layer} · concept {number}" + (f" · {name}" if name else "")
 
     def _caption(self, node: str) -> str:
-        """The same in two short lines, for a button."""
+        """The same in two short lines, for a button: a name takes the place of the layer, which the row tells as well."""
         layer, number = self.at[node]
         if self.is_class(node):
             return self.label(node)
         name = self.atlas.names.get((layer, number))
-        return f"{layer} ·\n" + (f"{number} · {_clip(name, 14)}" if name else f"concept {number}")
+        return f"{number} · {_clip(name, 20)}" if name else f"{layer} ·\nconcept {number}"
 
     def _tooltip(self, name: str, node: str) -> str:
         entry = self.graphs[name].nodes[node]
@@ -767,7 +767,9 @@ class ConceptGraph(Explorer):
             _show(axes[0], _sheet(own, columns), f"pictures of the class {self.label(result.node)}")
         if picture is not None and known:
             where = functional.interpolate(self._localized(result.graph, layer)[None, number : number + 1], picture.shape[1:])
-            plotting.overlay(axes[1], picture, where[0, 0], "where it is", largest=float(self.atlas.typical[layer][number]))
+            plotting.overlay(
+                axes[1], picture, where[0, 0], "its coefficients", largest=float(self.atlas.typical[layer][number])
+            )
         elif picture is not None:
             plotting.picture(axes[1], picture, "the picture")
         self._bars(axes[2], result.effects[:5], "effects, above")
@@ -810,23 +812,23 @@ class ConceptGraph(Explorer):
             tops[layer] = y
             y += (_SIDE + 20 if layer in self.atlas.concepts else 26) + _GAP
         height = y - _GAP + 4
-        figure, axes = plotting.new(_WIDTH / 100, height / 100, margins={"left": 0, "right": 1, "top": 1, "bottom": 0})
+        figure, axes = plotting.new(_WIDTH / 125, height / 125, margins={"left": 0, "right": 1, "top": 1, "bottom": 0})
         axes.axis("off")
         for lower, upper in itertools.pairwise(rows):
             for a, b, weight, share, marked in self._strokes(result, lower, upper):
                 colour = (plotting.BLUE if weight >= 0 else plotting.RED) if marked else "#CCCCCC"
                 style = "-" if weight >= 0 else (0, (2.5, 1.5))
                 ends = [places[b], places[a]], [tops[lower] - _GAP, tops[lower]]
-                axes.plot(*ends, linestyle=style, color=colour, linewidth=0.5 + 4.5 * share)
+                axes.plot(*ends, linestyle=style, color=colour, linewidth=0.4 + 3.6 * share)
         for layer, nodes in rows.items():
             y, known = tops[layer], layer in self.atlas.concepts
-            axes.text(2, y + (_SIDE / 2 if known else 13), layer, fontsize=8, va="center", weight="bold")
+            axes.text(2, y + (_SIDE / 2 if known else 13), layer, fontsize=7, va="center", weight="bold")
             for node in nodes:
                 x, frame = places[node], {"color": "black", "linestyle": "-" if node == result.node else "--"}
                 frame["linewidth"] = 2.5 if node == result.node else 1.2 if node in traced else 0
                 if not known:
                     box = {"facecolor": "white", "edgecolor": "black", "linewidth": max(0.5, frame["linewidth"])}
-                    axes.text(x, y + 13, self.label(node), fontsize=10, weight="bold", ha="center", va="center", bbox=box)
+                    axes.text(x, y + 13, self.label(node), fontsize=9, weight="bold", ha="center", va="center", bbox=box)
                     continue
                 left, right = x - _SIDE / 2, x + _SIDE / 2
                 emblem = self.atlas.emblem(*self.at[node], _SIDE)
@@ -836,7 +838,7 @@ class ConceptGraph(Explorer):
                 said = _drawn(f"{self.at[node][1]} {self.atlas.names.get(self.at[node], '')}".rstrip(), 14)
                 shared = bool(graph.nodes[node].get("shared"))
                 box = {"facecolor": "#FFE9A8" if shared else "white", "edgecolor": "none", "boxstyle": "square,pad=0.15"}
-                axes.text(x, y + _SIDE + 10, ("◆ " if shared else "") + said, fontsize=8, ha="center", va="center", bbox=box)
+                axes.text(x, y + _SIDE + 10, ("◆ " if shared else "") + said, fontsize=7, ha="center", va="center", bbox=box)
         axes.set(xlim=(0, _WIDTH), ylim=(height, 0), aspect="auto")
         return plotting.shown(figure, "", palette=256).png
 
@@ -854,8 +856,8 @@ class ConceptGraph(Explorer):
             f"Marked: {marked}; wider is stronger (among the edges between the same two rows), dashed is negative. The chosen "
             "node has a thick frame, the others on marked edges a dashed one."
         )
-        shared = [self.label(node) for node, there in graph.nodes(data="shared") if there]
-        return text + (f" Tinted, with ◆: shared by the classes ({', '.join(shared)})." if shared else "")
+        shared = sum(bool(there) for _, there in graph.nodes(data="shared"))
+        return text + (f" Tinted, with ◆: the {shared} concepts that the classes share." if shared else "")
 
 
 def _strongest_first(edges: Iterable[tuple[str, float]]) -> Weighted:
@@ -907,7 +909,7 @@ class RemoveConcept(Explorer):
         atlas: of the concepts.
         layer: whose concept is scaled.
         later: whose concepts are watched; by default the next layer of the atlas.
-        pictures: title -> picture ``(3, H, W)``; by default the first six of the atlas. All are worked out beforehand.
+        pictures: title -> picture ``(3, H, W)``; by default the first four of the atlas. All are worked out beforehand.
         steps: of GIG.
     """
 
@@ -931,7 +933,7 @@ class RemoveConcept(Explorer):
         if later not in atlas.concepts:
             raise ValueError(f"The atlas has no layer {later!r}: it has {', '.join(atlas.layers)}.")
         self.atlas, self.layer, self.later, self.steps = atlas, layer, later, steps
-        self.shown = dict(pictures or {atlas.title(n): atlas.pictures[n] for n in range(min(6, len(atlas.pictures)))})
+        self.shown = dict(pictures or {atlas.title(n): atlas.pictures[n] for n in range(min(4, len(atlas.pictures)))})
         self._prepare(torch.stack(list(self.shown.values())))
         atlas.watch(self)
         super().__init__()
@@ -1045,8 +1047,13 @@ class RemoveConcept(Explorer):
         picture, atlas = self.shown[result.picture], self.atlas
         largest = float(atlas.typical[self.layer][result.concept])
         where = functional.interpolate(result.map[None, None], picture.shape[1:], mode="nearest")[0, 0]
-        plotting.overlay(axes[0], picture, where, "where it is", largest=largest)
-        _show(axes[1], self._emblems(result.concept), _drawn(atlas.call(self.layer, result.concept), 24))
+        plotting.overlay(axes[0], picture, where, "its coefficients", largest=largest)
+        name = atlas.names.get((self.layer, result.concept))
+        _show(
+            axes[1],
+            self._emblems(result.concept),
+            _drawn(f"{result.concept} · {name}" if name else f"concept {result.concept}", 20),
+        )
         changed, foretold = result.measured, result.predicted
         names = [
             f"{atlas.class_name(number)}\n{round(float(before), 1) + 0.0:.1f} → {round(float(after), 1) + 0.0:.1f}"
@@ -1061,6 +1068,9 @@ class RemoveConcept(Explorer):
         axes[3].set_title(f"change of concepts of {self.later}", fontsize=10)
         axes[3].set_xlabel("sum of projections", fontsize=8, labelpad=1)
         axes[2].set_xlabel("logit", fontsize=8, labelpad=1)
+        figure.legend(
+            *axes[2].get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.62, 1.0), fontsize=8, frameon=False
+        )
         return plotting.png(figure, dpi=90)
 
     def _emblems(self, concept: int) -> Image.Image:
@@ -1073,7 +1083,7 @@ class RemoveConcept(Explorer):
         places = range(len(names))
         for values, offset, colour, hatch, label in (
             (measured, -0.19, plotting.BLUE, None, "measured"),
-            (predicted, 0.19, plotting.ORANGE, "///", "GIG"),
+            (predicted, 0.19, plotting.ORANGE, "///", "GIG predicts"),
         ):
             bars = axes.barh(
                 [place + offset for place in places],
@@ -1092,7 +1102,6 @@ class RemoveConcept(Explorer):
         reach = 1.45 * max(float(edges.abs().max()), float(measured.abs().max()), 1e-6)
         axes.set_xlim(-reach, reach)
         axes.tick_params(labelsize=8)
-        axes.legend(fontsize=7, frameon=False, loc="lower right", borderpad=0, handlelength=1.2)
 
     def describe(self, result: Scaled) -> str:
         atlas, changed, foretold = self.atlas, result.measured, result.predicted
