@@ -241,6 +241,18 @@ def test_the_map_is_that_of_the_decomposition(browser, network, material):
     torch.testing.assert_close(browser.result.map, expected)
 
 
+def test_the_frame_is_around_what_the_strongest_position_has_seen(browser, network):
+    for layer, concept in (("inception3b", 2), ("inception4b", 5), ("inception4e", 1)):
+        for picture in list(browser.shown)[:3]:
+            result = browser.set(layer=layer, concept=concept, picture=picture).result
+            if not bool(result.map.any()):
+                assert result.box is None and "nowhere" in browser.text.value
+                continue
+            (place,) = (result.map == result.map.max()).nonzero()
+            field = method.gradient_receptive_field(network, layer, result.picture[None], place[None])
+            assert result.box == tuple(method.boxes(field, share=0.7, margin=0)[0].tolist())
+
+
 def test_a_picture_of_ones_own(atlas, material):
     lab = ConceptBrowser(atlas)
     lab.add(material[0][50], "the fiftieth")

@@ -61,6 +61,7 @@ class ConceptAtlas:
         boxes: of each layer, a box around what each sample has seen: top, left, bottom, right, ``(samples, 4)``. Without them
             a frame of the layer's typical size is drawn around the sample's position.
         nearest: of each layer, the samples that are most like each concept, ``(K, judged or more)``.
+        fields: from a layer, pictures and a position in each to receptive fields ``(N, H, W)``; by default gradients tell.
         part_names: by default those of the scenes world.
         count: how many nearest vectors are shown.
         judged: how many nearest vectors the shares of parts are counted over.
@@ -77,11 +78,13 @@ class ConceptAtlas:
         labels: Mapping[str, Tensor] | None = None,
         boxes: Mapping[str, Tensor] | None = None,
         nearest: Mapping[str, Tensor] | None = None,
+        fields: Callable[[str, Tensor, Tensor], Tensor] | None = None,
         part_names: Sequence[str] = scenes.PARTS,
         count: int = 8,
         judged: int = 20,
     ) -> None:
         self.model, self.pictures, self.targets = model, pictures, targets
+        self._fields = fields or functools.partial(method.gradient_receptive_field, model)
         self.samples = {each.layer: each for each in samples}
         self.concepts = {each.layer: each for each in concepts}
         if not self.concepts or set(self.concepts) != set(self.samples):
@@ -113,12 +116,11 @@ class ConceptAtlas:
                 self._boxes[layer] = self._typical_boxes(layer)
 
     def _typical_boxes(self, layer: str, count: int = 16) -> Tensor:
-        """Around each sample's position, as large as gradients typically reach, measured on a few samples."""
+        """Around each sample's position, as large as receptive fields typically are, measured on a few samples."""
         sample = self.samples[layer]
         few = torch.arange(0, len(sample.images), max(1, len(sample.images) // count))[:count]
         pictures = torch.stack([self.pictures[n] for n in sample.images[few].tolist()])
-        fields = method.gradient_receptive_field(self.model, layer, pictures, sample.positions[few])
-        top, left, bottom, right = method.boxes(fields, share=0.7, margin=0).unbind(1)
+        top, left, bottom, right = self.seen(layer, pictures, sample.positions[few]).unbind(1)
         half = int(torch.cat([bottom - top, right - left]).float().median()) // 2 + 1
         size = torch.tensor(pictures.shape[2:])
         grid = torch.tensor(method.pointwise_feature_vectors(self.model, layer, pictures[:1]).shape[2:])
@@ -139,6 +141,10 @@ class ConceptAtlas:
             y, x = sample.positions[some].unbind(1)
             found.append(maps[torch.arange(len(some)), :, y, x])
         return torch.cat(found)
+
+    def seen(self, layer: str, images: Tensor, positions: Tensor) -> Tensor:
+        """A box around most of what a position in each picture has seen: top, left, bottom, right ``(N, 4)``."""
+        return method.boxes(self._fields(layer, images, positions), share=0.7, margin=0)
 
     def decompose(self, layer: str, images: Tensor) -> Decomposition:
         """The pictures' activations at a layer, taken apart into its concepts."""
@@ -249,7 +255,10 @@ def _drawn(text: str, most: int = 26) -> str:
 
 @dataclass(frozen=True)
 class Browsed:
-    """A concept: its name, where it is in a picture (h, w), and the parts it lies on (none before it has a name)."""
+    """A concept: its name, its coefficients in a picture (h, w), and the parts it lies on (none before it has a name).
+
+    The box is around what the position with the largest coefficient has seen: top, left, bottom, right.
+    """
 
     layer: str
     concept: int
@@ -257,6 +266,7 @@ class Browsed:
     title: str
     picture: Tensor
     map: Tensor
+    box: tuple[int, int, int, int] | None
     parts: list[Part]
 
 
@@ -275,6 +285,7 @@ class ConceptBrowser(Explorer):
         self.atlas = atlas
         self.shown = dict(pictures or {atlas.title(n): atlas.pictures[n] for n in range(min(12, len(atlas.pictures)))})
         self._found = functools.lru_cache(maxsize=64)(self._localize)
+        self._framed = functools.lru_cache(maxsize=1024)(self._frame)
         atlas.watch(self)
         super().__init__()
 
@@ -317,6 +328,7 @@ class ConceptBrowser(Explorer):
         """One more picture ``(3, H, W)`` in [0, 1] to find concepts in, of any size that the network takes; it is shown."""
         self.shown[title] = picture.detach().float()
         self._found.cache_clear()
+        self._framed.cache_clear()
         with self._holding():
             self.controls["picture"].options = list(self.shown)
         self._drawn = None  # another picture may have borne this title
@@ -326,9 +338,15 @@ class ConceptBrowser(Explorer):
         """Coefficients of all concepts of a layer in a picture: (K, h, w)."""
         return self.atlas.decompose(layer, self.shown[title][None]).coefficients[0]
 
+    def _frame(self, title: str, layer: str, line: int, column: int) -> tuple[int, int, int, int]:
+        return tuple(self.atlas.seen(layer, self.shown[title][None], torch.tensor([[line, column]]))[0].tolist())
+
     def compute(self, layer: str, concept: int, picture: str, name: str) -> Browsed:
         parts = self.atlas.parts_of(layer, concept) if name.strip() else []
-        return Browsed(layer, concept, name, picture, self.shown[picture], self._found(picture, layer)[concept], parts)
+        where = self._found(picture, layer)[concept]
+        most = divmod(int(where.argmax()), where.shape[1])
+        box = self._framed(picture, layer, *most) if float(where.max()) > 0 else None
+        return Browsed(layer, concept, name, picture, self.shown[picture], where, box, parts)
 
     def answer_value(self) -> dict[str, Any]:
         """The layer, the concept, the learner's name for it, and the share of each part under it (named or not)."""
@@ -353,6 +371,10 @@ class ConceptBrowser(Explorer):
         height, width = result.picture.shape[1:]
         where = functional.interpolate(result.map[None, None], (height, width), mode="nearest")[0, 0]
         plotting.overlay(axes[2], result.picture, where, f"its coefficients (0 to {largest:.2g})", largest=largest)
+        if result.box is not None:
+            top, left, bottom, right = result.box
+            for each in axes[1:]:
+                plotting.box(each, left, top, right - left, bottom - top)
         return plotting.png(figure, dpi=90)
 
     def describe(self, result: Browsed) -> str:
@@ -365,7 +387,8 @@ class ConceptBrowser(Explorer):
             line, column = divmod(int(result.map.argmax()), result.map.shape[1])
             where = (
                 f"In picture {result.title} it is at {int((result.map > 0).sum())} of {result.map.numel()} positions, most at "
-                f"row {line + 1}, column {column + 1} ({size:.0%} of its size in its nearest patches)."
+                f"row {line + 1}, column {column + 1} ({size:.0%} of its size in its nearest patches); "
+                "what was seen from there is framed."
             )
         text = f"{result.layer}, {called} of {len(atlas.concepts[result.layer])}. {where} "
         if atlas.labels is None:
@@ -402,10 +425,11 @@ def scenes_atlas(model: nn.Module | None = None, layers: Sequence[str] = study.L
     Its samples come without vectors (``atlas.vectors`` computes those that are asked for), and its pictures are drawn when
     they are looked at.
     """
+    model = load(study.NETWORK) if model is None else model
     stored = (study.dictionaries(), study.samples(), study.parts(), study.boxes(), study.nearest())
     concepts, samples, labels, boxes, nearest = ({layer: each[layer] for layer in layers} for each in stored)
     atlas = ConceptAtlas(
-        load(study.NETWORK) if model is None else model,
+        model,
         _Drawn(scenes.render),
         samples.values(),
         concepts.values(),
@@ -413,6 +437,7 @@ def scenes_atlas(model: nn.Module | None = None, layers: Sequence[str] = study.L
         labels=labels,
         boxes=boxes,
         nearest=nearest,
+        fields=functools.partial(study.receptive_fields, model),
         judged=study.NEAREST,
     )
     atlas.scenery = _Drawn(lambda scene: scenes.render(scene, labels=True)[1].part < study.SCENERY)
