@@ -11,11 +11,13 @@ delete instead of insert, put each concept in alone, read an order as ranks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import torch
 
 from vizcourse.exercises.core import AnswerExercise, CodeExercise, Mistake, Problem
+from vizcourse.studies import concept_graph as study
 from vizcourse.worlds import scenes
 from vizcourse.worlds.scenes.vocabulary import SCENERY_PARTS
 
@@ -496,8 +498,16 @@ def _split_number(vectors, labels, rounds, chosen):
 
 # --- 6.4 only background (in the widget) -----------------------------------------------------------------------------
 
-#: From which share of its nearest vectors that have seen scenery most of all a concept counts as background.
-BACKGROUND = 0.75
+#: From which share of its nearest vectors that have seen scenery most of all a concept counts as background, and up to which
+#: share of them may be from pictures of one kind of object.
+BACKGROUND, ONE_KIND = 0.75, 0.5
+
+
+def commonest_object(layer, concept):
+    """The object that most pictures of a stored concept's nearest vectors show, and their share: a drawing, of any colour."""
+    shown = Counter(scenes.FORM[scenes.CLASSES[number]] for number in study.classes(study.nearest()[layer][concept]).tolist())
+    ((form, count),) = shown.most_common(1)
+    return form, count / shown.total()
 
 
 def _background_judge(value):
@@ -509,6 +519,9 @@ def _background_judge(value):
     where = f"Concept {value['concept']} of {value['layer']}: {outside:.0%} scenery."
     if outside < BACKGROUND - 1e-6:
         return Problem(where, mistake="objects" if outside < 0.5 else "mixed")
+    form, share = commonest_object(value["layer"], value["concept"])
+    if share > ONE_KIND:
+        return Problem(f"Here: {form}, in {share:.0%} of the pictures.", mistake="one-object")
     if said in SCENERY_PARTS:
         if scenery.get(said, 0.0) >= max(scenery.values()) - 1e-6:
             return None
@@ -520,9 +533,9 @@ def _background_judge(value):
     return Problem(f"Its words are: {', '.join(SCENERY_PARTS)}.", mistake="other-word")
 
 
-def _browsed(name="sky", **parts):
+def _browsed(name="sky", layer="conv3", concept=52, **parts):
     shares = {part.replace("_", " "): share for part, share in (parts or {"sky": 0.6, "cloud": 0.3, "wing": 0.1}).items()}
-    return {"layer": "inception4b", "concept": 3, "name": name, "parts": shares}
+    return {"layer": layer, "concept": concept, "name": name, "parts": shares}
 
 
 def _background(kind):
@@ -543,20 +556,25 @@ ONLY_BACKGROUND = AnswerExercise(
     setup_source="""from vizcourse.widgets.concept_graph import ConceptBrowser, scenes_atlas
 browser = ConceptBrowser(scenes_atlas())""",
     solution_source="""# In the browser you look; this looks through all concepts of all layers.
-from vizcourse.worlds.scenes.vocabulary import SCENERY_PARTS
+from collections import Counter
+from vizcourse.studies import concept_graph as study
+from vizcourse.worlds.scenes.vocabulary import CLASSES, FORM, SCENERY_PARTS
 found = []
-for layer, concepts in browser.atlas.concepts.items():
-    for number in range(len(concepts)):
+for layer, nearest in study.nearest().items():
+    for number, pictures in enumerate(nearest):
+        objects = Counter(FORM[CLASSES[each]] for each in study.classes(pictures).tolist())
         scenery = [part for part in browser.atlas.parts_of(layer, number) if part.name in SCENERY_PARTS]
-        found.append((sum(part.share for part in scenery), layer, number, scenery[0].name if scenery else ""))
+        if scenery and max(objects.values()) <= 10:
+            found.append((sum(part.share for part in scenery), layer, number, scenery[0].name))
 share, layer, number, name = max(found)
 browser.set(layer=layer, concept=number, name=name)
 answer("6.4", browser)""",
     hints=(
         "The frames tell, not the whole patches: look for a concept whose frames hold next to nothing of an object. Once it "
         "has a name, any name, the browser says what its vectors have seen.",
+        "What stands around the frames? If it is the same object in all of the patches, the concept is about that object: a "
+        "bicycle is mostly what one sees through it.",
         "`conv3` has the most of them. Look for patches of one even colour, or for a horizon.",
-        "The last step: give it the word for the part of the scenery that comes first in the browser's list.",
     ),
     mistakes=(
         Mistake(
@@ -571,6 +589,14 @@ answer("6.4", browser)""",
             "is one with scenery for 15 or more of the 20, which is 75 %.",
             _background("mixed"),
             example=_browsed(name="road", road=0.55, sand=0.1, wheel=0.35),
+        ),
+        Mistake(
+            "one-object",
+            "By the labels, what its vectors have seen is scenery; and yet most of the pictures show one and the same object. "
+            "A bicycle, a flower or a tree leaves much open, and what shows through is labelled as scenery. The concept is "
+            "about the object: the labels' name for it, however convincing, is wrong.",
+            _background("one-object"),
+            example=_browsed(name="sand", layer="inception4b", concept=35, sand=0.6, road=0.35, wheel=0.05),
         ),
         Mistake(
             "object-named",
@@ -599,8 +625,8 @@ answer("6.4", browser)""",
         ),
     ),
     unlisted=("sky", 3, {"layer": "inception4b", "concept": 3}, {"layer": "inception4b", "concept": 3, "name": "sky"}),
-    insight="Background need not be one thing: under most of these concepts, no part of the scenery makes up even half.",
-    used_next="A class can lean on such a concept. The study measures how much.",
+    insight="The last two layers have none: what the labels call scenery there is seen through a bicycle, flower or tree.",
+    used_next="A class can lean on such a concept. The study counts how much.",
 )
 
 # --- 6.5 one step of the Lasso ---------------------------------------------------------------------------------------
@@ -1182,15 +1208,8 @@ COMPLETENESS = CodeExercise(
 
 # --- 6.8 what do they share? -----------------------------------------------------------------------------------------
 
-# STAND-IN until the study is there.
-TABLE = {
-    "classes": ["car", "bicycle"],
-    "concepts": [19, 33, 36, 44, 45, 46, 48, 58, 63],
-    "shares": [
-        [0.02, -0.006, 0.072, 0.324, 0.066, 0.164, 0.03, 0.076, 0.003],
-        [0.01, 0.348, 0.132, 0.0, 0.101, 0.166, 0.172, -0.001, -0.006],
-    ],
-}
+#: One layer's concepts in pictures of two classes, as the notebook prints them: numbers, and shares of either class's evidence.
+TABLE = study.results()["shared"]
 
 
 def _rows():
