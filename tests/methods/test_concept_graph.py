@@ -180,10 +180,9 @@ def test_agrees_with_captum_on_googlenet(googlenet, pictures, real):
 
 def both_modes(model, images, source, target, targets=None, steps=5):
     parts = decompose(pointwise_feature_vectors(model, source.layer, images), source)
-    present = int((parts.coefficients != 0).flatten(2).any(2).sum(1).max())
     given = (tail_of(model, images, source.layer, target, targets), parts.reconstruction, parts.coefficients)
     back, maps = concept_graph._from_targets(*given, source.vectors, steps, True)
-    ahead = concept_graph._from_sources(*given, source.vectors, steps, present)
+    ahead = concept_graph._from_sources(*given, source.vectors, steps, back.shape[1])
     torch.testing.assert_close(maps.sum((3, 4)), back)
     assert ahead.abs().max() > 0 and ahead.isfinite().all()
     agree(ahead, back)
