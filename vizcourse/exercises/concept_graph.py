@@ -626,7 +626,7 @@ answer("6.4", browser)""",
     ),
     unlisted=("sky", 3, {"layer": "inception4b", "concept": 3}, {"layer": "inception4b", "concept": 3, "name": "sky"}),
     insight="The last two layers have none: what the labels call scenery there is seen through a bicycle, flower or tree.",
-    used_next="A class can lean on such a concept. The study counts how much.",
+    used_next="The next figure counts how pure concepts are, by part and by object.",
 )
 
 # --- 6.5 one step of the Lasso ---------------------------------------------------------------------------------------
@@ -1203,7 +1203,7 @@ COMPLETENESS = CodeExercise(
         _missed(lambda given, picture, whole, zero: 1 - _relative(given.sum(), whole - zero)),
     ),
     insight="Complete means: nothing lost between concepts and score. Not: nothing lost between picture and concepts.",
-    used_next="So each figure below prints two numbers: this one, and the reconstruction's error.",
+    used_next="So a graph below comes with two numbers: this gap, and what the concepts leave out.",
 )
 
 # --- 6.8 what do they share? -----------------------------------------------------------------------------------------
@@ -1293,7 +1293,7 @@ SHARED = AnswerExercise(
     ),
     unlisted=(1.0, "wheel", -1, [TABLE["concepts"][0]]),
     insight="Neither class's first choice: what is shared shows only when both classes stand side by side.",
-    used_next="The next figure marks it, and the world says what lies under it.",
+    used_next="The next figure shows it, between what either class likes best.",
 )
 
 # --- 6.9 the area under an insertion curve ---------------------------------------------------------------------------
