@@ -1,6 +1,6 @@
 """The study of lesson 06: what the concepts of `googlenet-scenes` are, and what is true of graphs drawn between them.
 
-    python -m vizcourse.studies.concept_graph [NAME ...] [--again]     # about twenty minutes on one core
+    python -m vizcourse.studies.concept_graph [NAME ...] [--again]     # about forty minutes on one core
 
 makes the dictionaries (`06_concept_graph.npz`) where there are none, then whichever experiments (:data:`EXPERIMENTS`) have no
 results in `06_concept_graph.json` yet, and writes both beside this file. Every interval, `[mean, low, high]`, is a 95 %
@@ -396,20 +396,24 @@ def study_background(folder: Path | None, each: int = 2) -> dict:
     """Which concepts are scenery alone (18 of the 20 nearest samples), and how much of the evidence is theirs.
 
     Evidence: a concept's share of what speaks for the picture's class, over pictures of every class that no concept comes
-    from; intervals are over pictures.
+    from; intervals are over pictures. "one object": those of them whose nearest samples, half of them or more, are pictures of
+    one form. They are not about scenery: the field of a thing made of thin lines lies on what is seen through it.
     """
-    model, _ = _bank(folder)
+    model = _network(False)
     images, targets = held_out(each)
     found: dict = {"pictures": len(images)}
     for layer, concepts in dictionaries().items():
         scenery = (parts()[layer][nearest()[layer]] < SCENERY).float().mean(1)
         only = (scenery >= 0.9).nonzero().flatten()
+        shown = forms(nearest()[layer][only].flatten()).view(len(only), -1)
+        same = (shown == shown.mode(1).values[:, None]).float().mean(1)
         matters = importance(model, images, targets, concepts, steps=16)
         shares = matters.clamp_min(0) / matters.clamp_min(0).sum(1, keepdim=True)
         found[layer] = {
             "concepts": only.tolist(),
+            "one object": only[same >= 0.5].tolist(),
             "evidence": _interval(shares[:, only].sum(1)),
-            "net": _interval(matters[:, only].sum(1) / matters.sum(1)),
+            "evidence, without one object": _interval(shares[:, only[same < 0.5]].sum(1)),
         }
     return found
 
@@ -464,10 +468,12 @@ def shared_table(matters: dict[str, Tensor], label: Tensor) -> dict:
         matters: importance of a layer's concepts in pictures of each class, ``(N, K)`` each.
         label: as in :func:`share_found`.
 
-    Intervals are over classes: a pair counts as often as both of its classes are drawn.
+    Intervals are over classes: a pair counts as often as both of its classes are drawn. "nameable": pairs for which any concept
+    of the layer is named after a part that both have, so that something could be found.
     """
     chance = torch.Generator().manual_seed(0)
     rows = []
+    words = {scenes.PARTS[code] for code in label.tolist()}
     for (one, other), planted in pairs_of(list(matters)).items():
         first, second = matters[one], matters[other]
         orders = [torch.randperm(len(label), generator=chance) for _ in range(20)]
@@ -476,9 +482,11 @@ def shared_table(matters: dict[str, Tensor], label: Tensor) -> dict:
             share_found(first, second, label, planted),
             float(np.mean([share_found(first[:, order], second[:, order], label, planted) for order in orders])),
             float(np.mean([share_found(first, second[:, order], label, planted) for order in orders])),
+            bool(words & set(planted)),
         ))  # fmt: skip
     pick = [row[2] > 0 for row in rows]
     sharing, apart = list(itertools.compress(rows, pick)), [row for row in rows if not row[2]]
+    nameable = [row for row in sharing if row[7]]
     first = np.array([row[3] for row in sharing])
     second = np.array([row[3] for row in apart])
     return {
@@ -486,6 +494,13 @@ def shared_table(matters: dict[str, Tensor], label: Tensor) -> dict:
         "found": _over_classes(sharing, 4),
         "found, shuffled concepts": _over_classes(sharing, 5),
         "found, shuffled in one class": _over_classes(sharing, 6),
+        "found, ahead of shuffled": _over_classes([(*row[:4], row[4] - row[5]) for row in sharing], 4),
+        "nameable pairs": len(nameable),
+        "found, nameable": _over_classes(nameable, 4) if nameable else None,
+        "found, nameable, shuffled concepts": _over_classes(nameable, 5) if nameable else None,
+        "found, nameable, ahead of shuffled": (
+            _over_classes([(*row[:4], row[4] - row[5]) for row in nameable], 4) if nameable else None
+        ),
         "in common, sharing": _over_classes(sharing, 3),
         "in common, no part shared": _over_classes(apart, 3),
         # The chance that a pair which shares parts has more in common than one which does not.
@@ -571,7 +586,10 @@ def study_planted(folder: Path | None, each: int = 8) -> dict:
             few = drawn[layer]
             concepts = methods.extract_concepts(few, CONCEPTS) if hidden else dictionaries()[layer]
             label = purity(few.vectors, concepts, _parts(folder, untrained=hidden)[layer]).label
-            matters = importances(model, concepts, each)
+            file = folder / f"concept-importances-{name}-{layer}-{each}.pt" if folder else None
+            matters = torch.load(file) if file and file.is_file() else importances(model, concepts, each)
+            if file:
+                torch.save(matters, file)
             found.setdefault(layer, {})[name] = shared_table(matters, label)
             if not hidden:
                 found["examples"][layer] = examples(matters, label)
