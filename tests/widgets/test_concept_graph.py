@@ -28,7 +28,6 @@ from vizcourse.widgets.concept_graph import (
     RemoveConcept,
     rows_of,
     scenes_atlas,
-    trial_browser,
 )
 from vizcourse.widgets.core import PAUSE
 from vizcourse.worlds import scenes
@@ -581,6 +580,11 @@ def test_the_atlas_does_not_keep_its_explorers(network, material):
     atlas.rename("inception4b", 0, "nobody looks on")
 
 
-def test_a_browser_to_try_things_out():
-    lab = trial_browser(layers=("inception4e",))
+def test_the_explorers_of_the_lessons_atlas(network):
+    atlas = scenes_atlas(network, layers=("inception4b", "inception4e"))
+    lab = ConceptBrowser(atlas, {"a bus": atlas.pictures[3]})
+    lab.set(layer="inception4e", concept=18, name="window")
     assert lab.errors == [] and sum(lab.answer_value()["parts"].values()) == pytest.approx(1)
+    assert lab.result.parts[0].name in lab.text.value
+    remover = RemoveConcept(atlas, "inception4b", pictures={"a bus": atlas.pictures[3]}, steps=2)
+    assert remover.set(scale=0).errors == []

@@ -444,11 +444,6 @@ def scenes_atlas(model: nn.Module | None = None, layers: Sequence[str] = study.L
     return atlas
 
 
-def trial_browser(layers: Sequence[str] = study.LAYERS) -> ConceptBrowser:
-    """A browser of the lesson's concepts in one line."""
-    return ConceptBrowser(scenes_atlas(layers=layers))
-
-
 # --- concept graph ---------------------------------------------------------------------------------------------------
 
 OWN, PATH = "its own edges", "the strongest path"
