@@ -130,6 +130,22 @@ def test_shares_of_parts_are_counted_over_the_nearest_vectors(atlas, material):
             assert all(part.usual == pytest.approx(every.count(part.name) / 60) for part in parts)
 
 
+def test_objects_are_counted_in_the_pictures_of_the_nearest_vectors_whatever_their_colour(atlas, browser, material):
+    _, targets, _, samples, concepts = material
+    for sample, found in zip(samples, concepts, strict=True):
+        for concept in range(len(found)):
+            near = found.nearest(sample.vectors, 20)[concept].tolist()
+            names = [scenes.FORM[scenes.CLASSES[int(targets[sample.images[number]])]] for number in near]
+            objects = {each.name: each.share for each in atlas.objects_of(sample.layer, concept)}
+            assert objects == pytest.approx({name: names.count(name) / 20 for name in names})
+    browser.set(layer="inception4b", concept=7)
+    objects = browser.answer_value()["objects"]
+    assert sum(objects.values()) == pytest.approx(1) and "one object" not in browser.text.value
+    browser.set(name="something")
+    assert f"{max(objects.values()):.0%} of their pictures show one object: {next(iter(objects))}." in browser.text.value
+    browser.set(name="")
+
+
 def test_later_layers_have_seen_more(atlas):
     sides = [float((atlas._boxes[layer][:, 2:] - atlas._boxes[layer][:, :2]).float().median()) for layer in LAYERS]
     assert sides == sorted(sides) and 4 < sides[0] and sides[-1] <= 96

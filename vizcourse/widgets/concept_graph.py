@@ -38,7 +38,7 @@ _STYLE = {"description_width": "initial"}
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the world under a concept: its share of the concept's nearest vectors, and of all vectors of the layer."""
+    """A part or an object of the world, and its share of a concept's nearest vectors and of all vectors of the layer."""
 
     name: str
     share: float
@@ -184,12 +184,21 @@ class ConceptAtlas:
         """The parts that fill most of what the concept's nearest vectors have seen, the most frequent part first."""
         if self.labels is None:
             return []
-        labels, number = self.labels[layer], len(self.part_names)
-        rows = self.nearest[layer][concept, : self.judged]
-        shares = labels[rows].bincount(minlength=number) / len(rows)
-        usual = labels.bincount(minlength=number) / len(labels)
-        order = shares.argsort(descending=True, stable=True)[: int((shares > 0).sum())].tolist()
-        return [Part(self.part_names[code], float(shares[code]), float(usual[code])) for code in order]
+        codes = self.labels[layer]
+        return _shares(codes[self.nearest[layer][concept, : self.judged]], codes, self.part_names)
+
+    def objects_of(self, layer: str, concept: int) -> list[Part]:
+        """The objects in the pictures of the concept's nearest vectors, the most frequent first.
+
+        Classes that differ in colour only count as one object, the drawing that they share.
+        """
+        if self.targets is None:
+            return []
+        names = [self.class_name(number) for number in range(int(self.targets.max()) + 1)]
+        forms = [scenes.FORM.get(name, name) for name in names]
+        kinds = list(dict.fromkeys(forms))
+        codes = torch.tensor([kinds.index(form) for form in forms])[self.targets][self.samples[layer].images]
+        return _shares(codes[self.nearest[layer][concept, : self.judged]], codes, kinds)
 
     # --- names
 
@@ -219,6 +228,13 @@ class ConceptAtlas:
     def title(self, picture: int) -> str:
         """A picture's number and, if known, its class."""
         return f"{picture}" if self.targets is None else f"{picture}: {self.class_name(int(self.targets[picture]))}"
+
+
+def _shares(some: Tensor, every: Tensor, names: Sequence[str]) -> list[Part]:
+    """How often each name's number is among some numbers and among all, the most frequent name first."""
+    shares, usual = (numbers.bincount(minlength=len(names)) / len(numbers) for numbers in (some, every))
+    order = shares.argsort(descending=True, stable=True)[: int((shares > 0).sum())].tolist()
+    return [Part(names[code], float(shares[code]), float(usual[code])) for code in order]
 
 
 def _image(picture: Tensor) -> Image.Image:
@@ -349,11 +365,13 @@ class ConceptBrowser(Explorer):
         return Browsed(layer, concept, name, picture, self.shown[picture], where, box, parts)
 
     def answer_value(self) -> dict[str, Any]:
-        """The layer, the concept, the learner's name for it, and the share of each part under it (named or not)."""
+        """The layer, the concept, the learner's name for it, and (named or not) the shares of parts and of objects."""
         self.update()
         layer, concept = self.result.layer, self.result.concept
-        parts = {part.name: part.share for part in self.atlas.parts_of(layer, concept)}
-        return {"layer": layer, "concept": concept, "name": self.result.name, "parts": parts}
+        parts, objects = (
+            {each.name: each.share for each in found(layer, concept)} for found in (self.atlas.parts_of, self.atlas.objects_of)
+        )
+        return {"layer": layer, "concept": concept, "name": self.result.name, "parts": parts, "objects": objects}
 
     def draw(self, result: Browsed) -> bytes:
         figure, axes = plotting.new(9.8, 2.75, 1, 3, margins={})
@@ -398,7 +416,10 @@ class ConceptBrowser(Explorer):
         spoken = ", ".join(
             f"{part.name} for {part.share:.0%} (of all vectors, for {part.usual:.0%})" for part in result.parts[:3]
         )
-        return text + f"By the world's labels, most of what its {atlas.judged} nearest vectors have seen is {spoken}."
+        text += f"By the world's labels, most of what its {atlas.judged} nearest vectors have seen is {spoken}."
+        if objects := atlas.objects_of(result.layer, result.concept):
+            text += f" {objects[0].share:.0%} of their pictures show one object: {objects[0].name}."
+        return text
 
 
 class _Drawn(Sequence):
