@@ -10,6 +10,7 @@ coefficients ``(N, K, h, w)``: one map for each of the K concepts.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -164,6 +165,9 @@ def effective_receptive_field(model: nn.Module, layers: Sequence[Layer], images:
     pixels. What lies between two layers of the chain is taken as linear, with the activation pattern that the picture
     made (a ReLU passes or blocks, a maximum picks). The shares of a layer sum to one but for what biases gave.
 
+    A share is a gradient times an input, so a pixel with values of zero never has any: with pixels from 0 to 1, a black one.
+    Where that matters, pass the normalised pictures to a model without its normalisation.
+
     Args:
         model: any model.
         layers: the chain, from the first layer to the one whose vectors are asked about; the closer together, the
@@ -198,7 +202,7 @@ def gradient_receptive_field(model: nn.Module, layer: Layer, images: Tensor, pos
     """A cheap stand-in for the effective receptive field: ``(N, H, W)``.
 
     The size of ``∂<v, v'>/∂x · x`` at each pixel, where v is the pointwise feature vector and v' the same, held fixed:
-    the sharing ratio in one step, without its sign. A surrogate, not the source's definition.
+    the sharing ratio in one step, without its sign. A surrogate, not the source's definition; blind to black pixels, too.
 
     Args:
         model, layer: the layer whose vectors are asked about.
@@ -305,7 +309,9 @@ def _dictionary_learning(vectors: Tensor, count: int, seed: int) -> Tensor:
     learner = MiniBatchDictionaryLearning(
         count, alpha=0.1 * float(vectors.norm(dim=1).mean()), fit_algorithm="cd", max_iter=30, random_state=seed
     )
-    return torch.from_numpy(learner.fit(vectors.cpu().numpy()).components_)
+    with warnings.catch_warnings():  # it says for each batch that it would go on
+        warnings.simplefilter("ignore")
+        return torch.from_numpy(learner.fit(vectors.cpu().numpy()).components_)
 
 
 def _sparse_autoencoder(vectors: Tensor, count: int, seed: int) -> Tensor:
