@@ -16,6 +16,7 @@ import networkx
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from tqdm.auto import tqdm
 
 from vizcourse.hooks import capture, replay
 from vizcourse.methods.concepts import (
@@ -123,6 +124,7 @@ def generalized_integrated_gradients(
     targets: Tensor | Sequence[int] | None = None,
     steps: int = 32,
     positions: bool = False,
+    progress: bool = True,
 ) -> Attributions:
     """Contribution of each concept of a layer to concepts of a later layer, or to class logits (Eq. 4 to 6 of the paper).
 
@@ -143,6 +145,7 @@ def generalized_integrated_gradients(
             for all.
         steps: points on the path.
         positions: also give the contributions position by position.
+        progress: show a bar when it takes more than a few seconds.
 
     Raises:
         ValueError: layers in the wrong order, a target that does not exist, a decomposition of other pictures.
@@ -152,7 +155,9 @@ def generalized_integrated_gradients(
     wanted = _wanted(model, images, target, targets)
     done = []
     with left_alone(model), plain_batch_norms(model):
-        for start in range(0, len(images), AT_ONCE):
+        for start in tqdm(
+            range(0, len(images), AT_ONCE), "contributions", unit="batch", delay=3, leave=False, disable=not progress
+        ):
             rows = slice(start, start + AT_ONCE)
             some = wanted[rows] if wanted.ndim == 2 else wanted
             scores = tail_of(model, images[rows], parts.concepts.layer, target, some)

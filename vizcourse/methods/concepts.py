@@ -17,9 +17,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from tqdm.auto import tqdm
 
 from vizcourse.hooks import Layer, capture, replay, resolve
 from vizcourse.methods.passes import left_alone
+
+AT_ONCE = 100  # pictures in one pass
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,23 @@ def pointwise_feature_vectors(model: nn.Module, layer: Layer, images: Tensor) ->
         ValueError: there is no such layer, it has no spatial extent, or the pictures are not finite.
     """
     _check_images(images)
+    done = []
     with left_alone(model), torch.no_grad(), capture(model, layer, stop=True) as acts:
-        model(images)
-    (name,) = acts
-    return _spatial(acts[name], name)
+        for some in images.split(AT_ONCE):
+            model(some)
+            (name,) = acts
+            done.append(_spatial(acts[name], name))
+    return torch.cat(done)
 
 
 def contributions(
-    model: nn.Module, layer: Layer, images: Tensor, targets: Tensor | Sequence[int] | int, *, steps: int = 8
+    model: nn.Module,
+    layer: Layer,
+    images: Tensor,
+    targets: Tensor | Sequence[int] | int,
+    *,
+    steps: int = 8,
+    progress: bool = True,
 ) -> Tensor:
     """How much each position of a layer contributes to a logit: ``(N, h, w)``.
 
@@ -106,19 +118,26 @@ def contributions(
         images: ``(N, 3, H, W)``.
         targets: class of each picture ``(N,)``, or one for all.
         steps: points on the path.
+        progress: show a bar when it takes more than a few seconds.
     """
-    maps = pointwise_feature_vectors(model, layer, images)
     targets = _classes(targets, len(images), images.device)
-    with left_alone(model):
-        tail = replay(model, layer, images)
-        total = torch.zeros_like(maps)
-        for step in range(steps):
-            point = ((step + 0.5) / steps * maps).requires_grad_()
-            with torch.enable_grad():
-                logits = tail(point)
-                _check_classes(targets, logits)
-                total += torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), point)[0]
-    return (maps * total / steps).sum(1)
+    _check_images(images)
+    done = []
+    bar = tqdm(total=len(images), desc="contributions", unit="picture", delay=3, leave=False, disable=not progress)
+    with left_alone(model), bar:
+        for some, classes in zip(images.split(AT_ONCE), targets.split(AT_ONCE), strict=True):
+            tail = replay(model, layer, some)
+            maps = _spatial(tail.activation, tail.name)
+            total = torch.zeros_like(maps)
+            for step in range(steps):
+                point = ((step + 0.5) / steps * maps).requires_grad_()
+                with torch.enable_grad():
+                    logits = tail(point)
+                    _check_classes(classes, logits)
+                    total += torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), point)[0]
+            done.append((maps * total / steps).sum(1))
+            bar.update(len(some))
+    return torch.cat(done)
 
 
 def sample_vectors(
@@ -129,6 +148,7 @@ def sample_vectors(
     *,
     steps: int = 8,
     seed: int = 0,
+    progress: bool = True,
 ) -> Samples:
     """One pointwise feature vector from each picture, drawn in proportion to its contribution to the class's logit.
 
@@ -136,11 +156,11 @@ def sample_vectors(
     against the class are never drawn; in a picture where all do, every position is as likely as another.
 
     Args:
-        model, layer, images, targets, steps: as in :func:`contributions`.
+        model, layer, images, targets, steps, progress: as in :func:`contributions`.
         seed: of the drawing.
     """
     maps = pointwise_feature_vectors(model, layer, images)
-    weight = contributions(model, layer, images, targets, steps=steps).clamp_min(0).flatten(1)
+    weight = contributions(model, layer, images, targets, steps=steps, progress=progress).clamp_min(0).flatten(1)
     weight = torch.where(weight.sum(1, keepdim=True) > 0, weight, torch.ones_like(weight))
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.multinomial(weight.cpu().double(), 1, generator=generator)[:, 0].to(maps.device)
