@@ -79,6 +79,16 @@ LESSONS: tuple[Lesson, ...] = (
         builds_on=("01",),
     ),
     Lesson(
+        number="06",
+        slug="concept_graph",
+        title="Concept graphs with generalized integrated gradients",
+        promise="Split a layer into concepts, measure how the concepts of one layer cause those of the next, draw the graph "
+        "from early layers to the class, and put it to the test.",
+        minutes=120,
+        stars=3,
+        builds_on=("01", "03"),
+    ),
+    Lesson(
         number="07",
         slug="gradual_interventions",
         title="Gradual interventions",
