@@ -176,7 +176,7 @@ class ConceptAtlas:
 
     def emblem(self, layer: str, concept: int, side: int = 72) -> Image.Image:
         """The one patch that stands for a concept: that of its nearest sample."""
-        return self.patch(layer, int(self.nearest[layer][concept, 0]), side, frame=False, margin=0.0)
+        return self.patch(layer, int(self.nearest[layer][concept, 0]), side, frame=False, margin=0.4)
 
     # --- parts of the world
 
