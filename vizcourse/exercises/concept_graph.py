@@ -1492,8 +1492,8 @@ CONVINCING = ChoiceExercise(
         ),
         Mistake(
             "early-purity",
-            "Look at the left end of Figure 6: there the untrained network's concepts are nearly as pure. Patches of one colour are "
-            "often of one part.",
+            "Look at the left end of Figure 6: there the untrained network's concepts are nearly as pure. Patches of one "
+            "colour are often of one part.",
             "c",
         ),
         Mistake(
