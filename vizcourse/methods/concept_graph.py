@@ -240,7 +240,7 @@ def _directional(scores: Callable, point: Tensor, index: Tensor, directions: Ten
         return torch.func.jvp(lambda activations: scores(activations, index), (point,), (direction,))[1]
 
     with torch.no_grad(), warnings.catch_warnings(), _plain_attention():
-        warnings.simplefilter("ignore", FutureWarning)  # PyTorch's own use of torch.jit
+        warnings.simplefilter("ignore")  # PyTorch's own use of torch.jit
         return torch.func.vmap(along)(directions)
 
 
