@@ -375,6 +375,13 @@ def _said(value: Any) -> str:
 
 def _apart(predicted: Any, measured: Any) -> str:
     """How far a prediction is from the measurement, in words."""
+    if isinstance(predicted, str) and compare.is_number(measured) and not isinstance(measured, bool):
+        try:
+            predicted = float(predicted.replace("%", " "))
+        except ValueError:
+            return "That is no number: predict one, and the two can be compared."
+    if compare.is_number(predicted) and isinstance(measured, str):
+        return "Predict a word here, and the two can be compared."
     if compare.is_number(predicted) and compare.is_number(measured) and not isinstance(measured, bool):
         gap = measured - predicted
         if abs(gap) <= 0.005 * abs(measured):
