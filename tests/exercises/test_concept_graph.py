@@ -158,6 +158,40 @@ def test_the_most_shared_concept_of_exercise_6_8_is_the_first_of_neither_class()
     assert study.named(table["layer"], table["concepts"][best])[0] in common
 
 
+def test_a_name_for_the_background_may_have_an_article_and_other_words_are_translated():
+    def said(name, **options):
+        return lesson.ONLY_BACKGROUND.verdict(lesson._browsed(name=name, **options))
+
+    for name in ("sky", "the sky", "Some sky", " A  SKY. "):
+        assert said(name).status == "solved", name
+    water = said("the water", sea=0.9, sky=0.1)
+    assert water.mistake == "other-word" and "calls “sea”" in water.text
+    assert set(lesson._OTHER_WORDS.values()) <= set(lesson.SCENERY_PARTS)
+    assert not set(lesson._OTHER_WORDS) & set(lesson.SCENERY_PARTS)
+    assert all(lesson._plain_word(name) == name for name in lesson.SCENERY_PARTS)
+
+
+def test_a_browser_without_a_name_is_not_started_only_as_it_was_made():
+    as_made = [("inception4b", concept, "not started") for concept in (0, 3)]
+    for layer, concept, status in (*as_made, ("conv3", 52, "wrong")):
+        verdict = lesson.ONLY_BACKGROUND.verdict(lesson._browsed(name=" ", layer=layer, concept=concept))
+        assert verdict.status == status
+    assert "not named this concept yet" in verdict.text
+
+
+def test_the_shared_concept_may_be_written_as_a_text():
+    assert lesson.SHARED.verdict(f" {lesson.SHARED.right_value} ").status == "solved"
+    for mistake in lesson.SHARED.mistakes:
+        assert lesson.SHARED.verdict(str(mistake.example)).mistake == mistake.name
+
+
+def test_an_unknown_mistake_in_a_bisection_is_shown_an_ordinary_case():
+    (ties,) = (one for one in lesson.BISECTION.case_list if torch.equal(one.args[0][0], one.args[0][1]))
+    for wrong in lesson.BISECTION.unlisted:
+        verdict = lesson.BISECTION.verdict(wrong)
+        assert verdict.mistake is None and str(tuple(ties.args[0].shape)) not in verdict.text
+
+
 # --- other right solutions, as learners write them ---------------------------------------------------------------------
 
 

@@ -210,8 +210,15 @@ RECEPTIVE_FIELD = CodeExercise(
         ),
         Mistake(
             "positive-only",
-            "You set negative shares to zero. They belong to the sum: a part that pulls against the vector takes away from it.",
+            "You set negative shares to zero. A share may be negative: a part that pulls against the vector takes away from "
+            "it.",
             _weighted(lambda parts, whole: _true_ratios(parts, whole).clamp_min(0)),
+        ),
+        Mistake(
+            "positive-rescaled",
+            "You set negative shares to zero and divide again, so that the rest adds up to one. A share may be negative: then "
+            "others are larger, and all of them together still are one.",
+            _weighted(lambda parts, whole: (parts @ whole).clamp_min(0) / (parts @ whole).clamp_min(0).sum()),
         ),
         Mistake(
             "alike",
@@ -310,6 +317,30 @@ def _with_empty_halves(members, starts, rounds):
     return half
 
 
+def _halved(to_second, keep=True):
+    """2-means, from a rule: which distances to the two centres put a vector in the second half."""
+
+    def split(members, starts, rounds):
+        first, second = starts
+        for _ in range(rounds):
+            half = to_second((members - first).norm(dim=1), (members - second).norm(dim=1))
+            first = members[~half].mean(0) if not keep or (~half).any() else first
+            second = members[half].mean(0) if not keep or half.any() else second
+        return half.long()
+
+    return split
+
+
+def _by_cosine(members, starts, rounds):
+    centres = starts.clone()
+    for _ in range(rounds):
+        half = torch.cosine_similarity(members[:, None], centres[None], dim=2).argmax(1)
+        for side in (0, 1):
+            if (half == side).any():
+                centres[side] = members[half == side].mean(0)
+    return half
+
+
 def _by_angle(members, starts, rounds):
     unit = torch.nn.functional.normalize(members, dim=1)
     return _two_means(unit, unit[:2], rounds)
@@ -355,9 +386,19 @@ def _bisection_cases(seed):
 
     first = clouds(6, 5, 7)
     cases = [
-        (torch.tensor([[0.0], [1.0], [2.2], [9.0]]), zeros(4)),
-        # The two starting centres are one and the same: at first, one of the halves is empty.
-        (torch.tensor([[2.0, 2.0], [2.0, 2.0], [0.0, 1.0], [1.0, 1.0], [6.0, 5.0]]), zeros(5)),
+        # Shown first, as the smallest: no ties, and it matters where the centres start.
+        (torch.tensor([[1.0], [0.0], [9.0], [2.2]]), zeros(4)),
+        # The two starting centres are one and the same: at first all are ties, and one of the halves is empty. Of many
+        # vectors, so that other mistakes are shown in an ordinary case.
+        (
+            torch.cat(
+                [
+                    torch.tensor([[2.0, 2.0], [2.0, 2.0], [0.0, 1.0], [1.0, 1.0], [6.0, 5.0]]),
+                    torch.tensor([2.0, 1.0]) + torch.randn(15, 2, generator=generator),
+                ]
+            ),
+            zeros(20),
+        ),
         # Many vectors close together, and a few far apart.
         (
             torch.cat([0.3 * torch.randn(9, 2, generator=generator), torch.tensor([[8.0, 8.0], [12.0, 1.0], [11.0, 0.0]])]),
@@ -451,6 +492,28 @@ BISECTION = CodeExercise(
             _bisect(split=_with_empty_halves),
         ),
         Mistake(
+            "empty-second",
+            "The second centre becomes NaN where it is given no vector, and as nothing is nearer than NaN, the cluster stays "
+            "whole. Move a centre only where it has vectors.",
+            _bisect(split=_halved(lambda first, second: second < first, keep=False)),
+        ),
+        Mistake(
+            "ties-to-second",
+            "Where both centres are as near, you give the vector to the second. It goes to the first: `<`, not `<=`.",
+            _bisect(split=_halved(lambda first, second: second <= first)),
+        ),
+        Mistake(
+            "first-and-last",
+            "Your centres start at the first and the *last* vector of the cluster. They start at its first two.",
+            _bisect(split=lambda members, starts, rounds: _two_means(members, members[[0, -1]], rounds)),
+        ),
+        Mistake(
+            "cosine",
+            "You compare by the cosine, so that a vector's length does not matter. In this step it does: the distance is "
+            "Euclidean.",
+            _bisect(split=_by_cosine),
+        ),
+        Mistake(
             "angle",
             "You compare directions: the vectors are scaled to length one before the split. The distance here is Euclidean.",
             _bisect(split=_by_angle),
@@ -478,7 +541,7 @@ BISECTION = CodeExercise(
         ),
     ),
     unlisted=(
-        _bisect(split=lambda members, starts, rounds: _two_means(members, members[[0, -1]], rounds)),
+        _bisect(split=lambda members, starts, rounds: _two_means(members, members[[-2, -1]], rounds)),
         _bisect(split=lambda members, starts, rounds: (members[:, 0] > members[:, 0].mean()).long()),
         lambda vectors, labels, rounds=10: bisect(vectors, labels, rounds) + 1,
     ),
@@ -510,10 +573,36 @@ def commonest_object(layer, concept):
     return form, count / shown.total()
 
 
+#: What people say instead of the world's word for a part of its scenery.
+_OTHER_WORDS = {
+    **dict.fromkeys(("water", "ocean", "lake", "river", "waves", "wave"), "sea"),
+    **dict.fromkeys(("street", "asphalt", "tarmac", "pavement"), "road"),
+    **dict.fromkeys(("beach", "desert"), "sand"),
+    **dict.fromkeys(("lawn", "meadow", "field"), "grass"),
+    **dict.fromkeys(("wall", "interior", "wallpaper"), "interior wall"),
+    **dict.fromkeys(("carpet",), "rug"),
+    **dict.fromkeys(("ground", "wooden floor", "floorboards"), "floor"),
+    **dict.fromkeys(("curb",), "kerb"),
+    **dict.fromkeys(("house", "houses", "skyscraper", "skyscrapers", "high-rise"), "building"),
+    **dict.fromkeys(("fir", "fir tree", "pine", "pine tree"), "conifer"),
+}
+
+
+def _plain_word(name):
+    """A name as the world writes its words: small letters, no article, no full stop, one cloud for many."""
+    words = str(name).casefold().replace("_", " ").strip(" .,!?\"'“”").split()
+    while len(words) > 1 and words[0] in ("the", "a", "an", "some", "only", "just", "mostly", "background"):
+        words = words[1:]
+    said = " ".join(words)
+    return said[:-1] if said.endswith("s") and said[:-1] in SCENERY_PARTS else said
+
+
 def _background_judge(value):
     if not isinstance(value, Mapping) or not {"layer", "concept", "name", "parts"} <= set(value):
         return 'Pass the widget itself: `answer("6.4", browser)`.'
-    said = " ".join(str(value["name"]).casefold().split())
+    said = _plain_word(value["name"])
+    if not said:
+        return "You have not named this concept yet: type a name in the browser, press Enter, and run the cell again."
     scenery = {part: float(share) for part, share in value["parts"].items() if part in SCENERY_PARTS}
     outside = sum(scenery.values())
     where = f"Concept {value['concept']} of {value['layer']}: {outside:.0%} scenery."
@@ -526,11 +615,20 @@ def _background_judge(value):
         if scenery.get(said, 0.0) >= max(scenery.values()) - 1e-6:
             return None
         return Problem(f"For “{said}” it is {scenery.get(said, 0.0):.0%}.", mistake="other-part")
+    if said in _OTHER_WORDS:
+        return Problem(f"What you call “{said}”, the world calls “{_OTHER_WORDS[said]}”.", mistake="other-word")
     if said in scenes.SCENES:
         return Problem(mistake="scene")
     if said in (*scenes.PARTS, *scenes.OBJECTS):
         return Problem(mistake="object-named")
     return Problem(f"Its words are: {', '.join(SCENERY_PARTS)}.", mistake="other-word")
+
+
+def _as_it_was_made(value):
+    """The browser as the notebook makes it, at concept 3 of the layer that it opens with, or new; nothing typed."""
+    if not isinstance(value, Mapping) or str(value.get("name", "?")).strip():
+        return False
+    return value.get("layer") == study.LAYERS[len(study.LAYERS) // 2] and value.get("concept") in (0, 3)
 
 
 def _browsed(name="sky", layer="conv3", concept=52, **parts):
@@ -552,7 +650,7 @@ ONLY_BACKGROUND = AnswerExercise(
     stars=2,
     minutes=7,
     judge=_background_judge,
-    blank=lambda value: isinstance(value, Mapping) and not str(value.get("name", "?")).strip(),
+    blank=_as_it_was_made,
     setup_source="""from vizcourse.widgets.concept_graph import ConceptBrowser, scenes_atlas
 browser = ConceptBrowser(scenes_atlas())""",
     solution_source="""# In the browser you look; this looks through all concepts of all layers.
@@ -624,7 +722,13 @@ answer("6.4", browser)""",
             example=_browsed(name="blue"),
         ),
     ),
-    unlisted=("sky", 3, {"layer": "inception4b", "concept": 3}, {"layer": "inception4b", "concept": 3, "name": "sky"}),
+    unlisted=(
+        "sky",
+        3,
+        {"layer": "inception4b", "concept": 3},
+        {"layer": "inception4b", "concept": 3, "name": "sky"},
+        _browsed(name=""),  # moved, and not named
+    ),
     insight="The last two layers have none: what the labels call scenery there is seen through a bicycle, flower or tree.",
     used_next="The next figure counts how pure concepts are, by part and by object.",
 )
@@ -1171,6 +1275,17 @@ COMPLETENESS = CodeExercise(
             _missed(lambda given, picture, whole, zero: (given.sum() - whole + zero) / (whole - zero)),
         ),
         Mistake(
+            "signed-below",
+            "Your error is negative where the score falls: above the line you take `abs()`, below it not. Divide by the *size* "
+            "of the change.",
+            _missed(lambda given, picture, whole, zero: (given.sum() - whole + zero).abs() / (whole - zero)),
+        ),
+        Mistake(
+            "signed-above",
+            "Your error is negative where the contributions fall short (or say too much). Take the *size* of the difference.",
+            _missed(lambda given, picture, whole, zero: (given.sum() - whole + zero) / (whole - zero).abs()),
+        ),
+        Mistake(
             "sizes-summed",
             "You add up the sizes of the contributions. Those that speak against the score count with their minus sign.",
             _missed(lambda given, picture, whole, zero: _relative(given.abs().sum(), whole - zero)),
@@ -1242,6 +1357,8 @@ def _shared_kind(concept):
 def _shared_judge(value):
     rows = _rows()
     number = value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
+    if isinstance(number, str) and number.strip().isdecimal():
+        number = int(number)
     if not isinstance(number, (int, float)) or isinstance(number, bool) or number not in rows:
         return f"Answer with the number of one concept of the table: {', '.join(map(str, rows))}."
     kind = _shared_kind(int(number))
@@ -1252,7 +1369,7 @@ def _shared_judge(value):
 
 
 def _shared(kind):
-    return lambda value: value in _rows() and _shared_kind(value) == kind
+    return lambda value: _shared_judge(value).mistake == kind
 
 
 def _shared_example(kind):
@@ -1424,8 +1541,15 @@ INSERTION = CodeExercise(
             _area(lambda scores: _even(scores[1:])),
         ),
         Mistake(
+            "nothing-forgotten-narrow",
+            "Your K scores begin with the first concept already in, and the strip from none to one is missing. Score the "
+            "empty reconstruction first, zeros: K + 1 scores.",
+            _area(lambda scores: torch.trapezoid(scores[1:], dx=1 / (len(scores) - 1))),
+        ),
+        Mistake(
             "right-ends",
-            "Each step counts with the score after it. The trapezoid rule takes the mean of the scores before and after.",
+            "Each step counts with the score after it, and the score of no concept at all counts nowhere. The trapezoid rule "
+            "takes the mean of the scores before and after each step.",
             _area(lambda scores: scores[1:].mean()),
         ),
         Mistake(
