@@ -26,11 +26,13 @@ from vizcourse.widgets.concept_graph import (
     ConceptBrowser,
     ConceptGraph,
     RemoveConcept,
+    _number,
     rows_of,
     scenes_atlas,
 )
 from vizcourse.widgets.core import PAUSE
 from vizcourse.worlds import scenes
+from vizcourse.worlds.scenes.vocabulary import SCENERY_PARTS
 
 LAYERS = ("inception3b", "inception4b", "inception4e")
 COUNTS = {"inception3b": 14, "inception4b": 12, "inception4e": 10}
@@ -142,7 +144,8 @@ def test_objects_are_counted_in_the_pictures_of_the_nearest_vectors_whatever_the
     objects = browser.answer_value()["objects"]
     assert sum(objects.values()) == pytest.approx(1) and "one object" not in browser.text.value
     browser.set(name="something")
-    assert f"{max(objects.values()):.0%} of their pictures show one object: {next(iter(objects))}." in browser.text.value
+    share = f"{100 * max(objects.values()):.0f} %"
+    assert f"{share} of their pictures show one object: {next(iter(objects))}." in browser.text.value
     browser.set(name="")
 
 
@@ -219,7 +222,9 @@ def test_the_parts_are_told_only_when_the_concept_has_a_name(browser, atlas):
     best = atlas.parts_of("inception4b", 3)[0]
     assert "Give it a name" in browser.text.value and best.name not in browser.text.value and browser.result.parts == []
     browser.set(name="thing")
-    assert f"{best.name} for {best.share:.0%}" in browser.text.value and browser.result.parts[0] == best
+    assert f"{best.name} {100 * best.share:.0f} % (" in browser.text.value and browser.result.parts[0] == best
+    scenery = sum(part.share for part in browser.result.parts if part.name in SCENERY_PARTS)
+    assert f"Scenery in all: {100 * scenery:.0f} %." in browser.text.value
     browser.set(name="   ")
     assert "Give it a name" in browser.text.value and browser.result.parts == []
 
@@ -289,6 +294,16 @@ def test_odd_names_are_only_words(browser, graph, remover, atlas, name):
 
 
 # --- concept graph ---
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(140.3, "+140"), (-183.32, "−183"), (99.96, "+100"), (14.24, "+14"), (1.26, "+1.3"), (-0.042, "−0.042"), (0, "0")],
+)
+def test_numbers_are_written_as_people_do(value, written):
+    assert _number(value) == written
+    assert _number(value, sign=False) == written.replace("+", "")
+    assert _number(1e-9) == _number(-1e-9) == "0" and _number(-4.356, 3) == "−4.36" and _number(12345.6) == "+12346"
 
 
 def shown_nodes(graph):
@@ -455,6 +470,13 @@ def test_a_name_is_shown_wherever_the_concept_is(browser, graph, remover, atlas)
     assert "wheel" in remover.text.value and remover.state["concept"] == concept
     atlas.rename(layer, concept, "")
     assert "wheel" not in graph.text.value + remover.text.value and browser.controls["name"].value == ""
+
+
+def test_the_text_says_how_the_picture_is_read(graph):
+    for name, words in (("one picture", "contributes most to the class is on the left"), ("two classes", "alone to what")):
+        said = graph.set(graph=name).text.value
+        assert words in said and "dashed against" in said and "black frame" in said and not re.search(r"\de[+-]\d", said)
+    assert "dashed" not in "".join(re.findall(r"vizcourse-(?:chosen|traced) \{[^}]*\}", graph.stage.children[0].value))
 
 
 def test_the_static_copy_is_the_graph_and_small(graph, graphs):

@@ -7,6 +7,7 @@ import functools
 import html
 import io
 import itertools
+import math
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -257,6 +258,21 @@ def _show(axes: Axes, image: Image.Image, title: str = "") -> None:
     axes.axis("off")
 
 
+def _per_cent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _number(value: float, digits: int = 2, *, sign: bool = True) -> str:
+    """A number as people write it, without an exponent: two digits of it, or all that stand before the point (+140)."""
+    value = float(value)
+    size = abs(value)
+    places = min(max(digits - 1 - math.floor(math.log10(size)), 0), 3) if size else 0
+    written = f"{size:.{places}f}"
+    if not float(written):
+        return "0"
+    return ("−" if value < 0 else "+" if sign else "") + written
+
+
 def _clip(text: str, most: int = 26) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
@@ -302,6 +318,7 @@ class ConceptBrowser(Explorer):
         self.shown = dict(pictures or {atlas.title(n): atlas.pictures[n] for n in range(min(12, len(atlas.pictures)))})
         self._found = functools.lru_cache(maxsize=64)(self._localize)
         self._framed = functools.lru_cache(maxsize=1024)(self._frame)
+        self._sheets = functools.lru_cache(maxsize=64)(self.atlas.patches)
         atlas.watch(self)
         super().__init__()
 
@@ -381,14 +398,15 @@ class ConceptBrowser(Explorer):
             each.set_position(place)
         _show(
             axes[0],
-            self.atlas.patches(result.layer, result.concept, columns=-(-self.atlas.count // 2), side=96),
+            self._sheets(result.layer, result.concept, -(-self.atlas.count // 2), 96),
             _drawn(f"{result.layer} · {self.atlas.call(result.layer, result.concept)}: its nearest patches", 64),
         )
         plotting.picture(axes[1], result.picture, _drawn(f"picture {result.title}", 30))
         largest = float(self.atlas.typical[result.layer][result.concept])
         height, width = result.picture.shape[1:]
         where = functional.interpolate(result.map[None, None], (height, width), mode="nearest")[0, 0]
-        plotting.overlay(axes[2], result.picture, where, f"its coefficients (0 to {largest:.2g})", largest=largest)
+        scale = f"its coefficients (0 to {_number(largest, sign=False)})"
+        plotting.overlay(axes[2], result.picture, where, scale, largest=largest)
         if result.box is not None:
             top, left, bottom, right = result.box
             for each in axes[1:]:
@@ -405,20 +423,24 @@ class ConceptBrowser(Explorer):
             line, column = divmod(int(result.map.argmax()), result.map.shape[1])
             where = (
                 f"In picture {result.title} it is at {int((result.map > 0).sum())} of {result.map.numel()} positions, most at "
-                f"row {line + 1}, column {column + 1} ({size:.0%} of its size in its nearest patches); "
-                "what was seen from there is framed."
+                f"row {line + 1}, column {column + 1} ({_per_cent(size)} as strong as in its nearest patches); what was "
+                "seen from there is framed."
             )
         text = f"{result.layer}, {called} of {len(atlas.concepts[result.layer])}. {where} "
         if atlas.labels is None:
             return text.strip()
         if not result.parts:
             return text + "What is it? Give it a name: then the world's own labels are shown."
-        spoken = ", ".join(
-            f"{part.name} for {part.share:.0%} (of all vectors, for {part.usual:.0%})" for part in result.parts[:3]
+        first, *others = (
+            f"{part.name} {_per_cent(part.share)} ({_per_cent(part.usual)} of all vectors)" for part in result.parts[:3]
         )
-        text += f"By the world's labels, most of what its {atlas.judged} nearest vectors have seen is {spoken}."
+        spoken = ", ".join([first.replace(" of all", " of all the layer's"), *others])
+        text += f"What its {atlas.judged} nearest vectors have mostly seen, by the world's labels: {spoken}."
+        if set(scenes.PARTS[: study.SCENERY]) & set(atlas.part_names):
+            scenery = sum(part.share for part in result.parts if part.name in scenes.PARTS[: study.SCENERY])
+            text += f" Scenery in all: {_per_cent(scenery)}."
         if objects := atlas.objects_of(result.layer, result.concept):
-            text += f" {objects[0].share:.0%} of their pictures show one object: {objects[0].name}."
+            text += f" {_per_cent(objects[0].share)} of their pictures show one object: {objects[0].name}."
         return text
 
 
@@ -586,7 +608,7 @@ class ConceptGraph(Explorer):
         entry = self.graphs[name].nodes[node]
         text = self.label(node)
         if not self.is_class(node) and "importance" in entry:
-            text += f", contribution to the class {entry['importance']:+.2g}"
+            text += f", contribution to the class {_number(entry['importance'])}"
         return text + (", shared by the classes" if entry.get("shared") else "")
 
     # --- the graph on the page: a button for each node, and lines between the rows
@@ -629,7 +651,8 @@ class ConceptGraph(Explorer):
             f"background-size: {side}px {side}px; border-radius: 4px; opacity: 1; box-sizing: border-box; display: block}}",
             f"{every}.vizcourse-narrow {{font-size: 9px; padding-left: 0; padding-right: 0}}",
             f"{every}.vizcourse-chosen {{border: 4px solid #000; padding-top: {side + 3}px; background-position: center 1px}}",
-            f"{every}.vizcourse-traced {{border: 3px dashed #000; padding-top: {side + 4}px; background-position: center 2px}}",
+            f"{every}.vizcourse-traced {{border: 3px solid {plotting.BLUE}; padding-top: {side + 4}px;"
+            "background-position: center 2px}",
             f"{every}.vizcourse-aside {{opacity: 0.6}}",
             f"{every}.vizcourse-shared {{background-color: #FFE9A8}}",
             f"{every}:focus-visible {{outline: 3px solid {plotting.BLUE}; outline-offset: 1px}}",
@@ -705,7 +728,7 @@ class ConceptGraph(Explorer):
         for a, b, weight, share, marked in strokes:
             colour = (plotting.BLUE if weight >= 0 else plotting.RED) if marked else "#999"
             dashes = "" if weight >= 0 else ' stroke-dasharray="7 4"'
-            said = html.escape(f"{self.label(a)} → {self.label(b)}: {weight:+.2g}")
+            said = html.escape(f"{self.label(a)} → {self.label(b)}: {_number(weight)}")
             lines.append(
                 f'<line x1="{places[a]:.1f}" y1="{_GAP}" x2="{places[b]:.1f}" y2="0" stroke="{colour}" '
                 f'stroke-width="{0.6 + 6 * share:.1f}" stroke-opacity="{0.95 if marked else 0.3}"{dashes}>'
@@ -835,7 +858,7 @@ class ConceptGraph(Explorer):
         bars = axes.barh(range(len(those)), weights, color=colours, edgecolor="white")
         for bar, weight in zip(bars, weights, strict=True):
             bar.set_hatch("" if weight >= 0 else "////")
-        axes.bar_label(bars, [f"{weight:+.2g}" for weight in weights], fontsize=7, padding=2)
+        axes.bar_label(bars, [_number(weight) for weight in weights], fontsize=7, padding=2)
         called = [self.label(node) if self.is_class(node) else self.atlas.call(*self.at[node]) for node, _ in those]
         axes.set_yticks(range(len(those)), [_drawn(each, 28) for each in called], fontsize=7)
         axes.tick_params(length=0)
@@ -857,25 +880,29 @@ class ConceptGraph(Explorer):
         axes.axis("off")
         for lower, upper in itertools.pairwise(rows):
             for a, b, weight, share, marked in self._strokes(result, lower, upper):
-                colour = (plotting.BLUE if weight >= 0 else plotting.RED) if marked else "#CCCCCC"
+                colour = (plotting.BLUE if weight >= 0 else plotting.RED) if marked else "#999"
                 style = "-" if weight >= 0 else (0, (2.5, 1.5))
                 ends = [places[b], places[a]], [tops[lower] - _GAP, tops[lower]]
-                axes.plot(*ends, linestyle=style, color=colour, linewidth=0.4 + 3.6 * share)
+                width, alpha = (0.4 + 3.6 * share, 1.0) if marked else (0.4 + 2.4 * share, 0.5)
+                axes.plot(*ends, linestyle=style, color=colour, linewidth=width, alpha=alpha)
         for layer, nodes in rows.items():
             y, known = tops[layer], layer in self.atlas.concepts
             axes.text(2, y + (_SIDE / 2 if known else 13), layer, fontsize=7, va="center", weight="bold")
             for node in nodes:
-                x, frame = places[node], {"color": "black", "linestyle": "-" if node == result.node else "--"}
-                frame["linewidth"] = 2.5 if node == result.node else 1.2 if node in traced else 0
+                x, chosen = places[node], node == result.node
+                frame = {"color": "black" if chosen else plotting.BLUE}
+                frame["linewidth"] = 2.8 if chosen else 1.8 if node in traced else 0
                 if not known:
-                    box = {"facecolor": "white", "edgecolor": "black", "linewidth": max(0.5, frame["linewidth"])}
+                    framed = bool(frame["linewidth"])
+                    box = {"facecolor": "white", "edgecolor": frame["color"] if framed else "black"}
+                    box["linewidth"] = frame["linewidth"] or 0.5
                     axes.text(x, y + 13, self.label(node), fontsize=9, weight="bold", ha="center", va="center", bbox=box)
                     continue
                 left, right = x - _SIDE / 2, x + _SIDE / 2
                 emblem = self.atlas.emblem(*self.at[node], _SIDE)
                 axes.imshow(emblem, extent=(left, right, y + _SIDE, y), interpolation="bilinear", zorder=2)
                 if frame["linewidth"]:
-                    axes.plot([left, right, right, left, left], [y, y, y + _SIDE, y + _SIDE, y], zorder=3, **frame)
+                    axes.plot([left, right, right, left, left], [y, y, y + _SIDE, y + _SIDE, y], zorder=4, **frame)
                 said = _drawn(f"{self.at[node][1]} {self.atlas.names.get(self.at[node], '')}".rstrip(), 14)
                 shared = bool(graph.nodes[node].get("shared"))
                 box = {"facecolor": "#FFE9A8" if shared else "white", "edgecolor": "none", "boxstyle": "square,pad=0.15"}
@@ -883,9 +910,17 @@ class ConceptGraph(Explorer):
         axes.set(xlim=(0, _WIDTH), ylim=(height, 0), aspect="auto")
         return plotting.shown(figure, "", palette=256).png
 
+    def _order(self, name: str) -> str:
+        """What it means that a node stands further to the left: see `rows_of`."""
+        *_, tops = self.rows[name].values()
+        if len(tops) != 2:
+            return f"In each row, what contributes most to the {'class' if len(tops) == 1 else 'classes'} is on the left."
+        first, second = (self.label(top) for top in tops)
+        return f"In each row, from left to right: from what matters to {first} alone to what matters to {second} alone."
+
     def describe(self, result: Traced) -> str:
         def spoken(those: Weighted) -> str:
-            most = ", ".join(f"{self.label(node)} ({weight:+.2g})" for node, weight in those[:3])
+            most = ", ".join(f"{self.label(node)} ({_number(weight)})" for node, weight in those[:3])
             return f"{most}{f' and {len(those) - 3} more' if len(those) > 3 else ''}"
 
         graph = self.graphs[result.graph]
@@ -894,9 +929,10 @@ class ConceptGraph(Explorer):
         text += f"Its effects in the row above: {spoken(result.effects)}. " if result.effects else ""
         marked = "the strongest path through it" if result.trace == PATH else "all its edges"
         text += (
-            f"Marked: {marked}; wider is stronger (among the edges between the same two rows), dashed is negative. The chosen "
-            "node has a thick frame, the others on marked edges a dashed one."
+            f"In colour: {marked}; the other edges are grey. Solid speaks for, dashed against; wider is stronger (among the "
+            "edges between the same two rows). The chosen node has a black frame, the others on coloured edges a blue one. "
         )
+        text += self._order(result.graph)
         shared = sum(bool(there) for _, there in graph.nodes(data="shared"))
         return text + (f" Tinted, with ◆: the {shared} concepts that the classes share." if shared else "")
 
@@ -993,6 +1029,7 @@ class RemoveConcept(Explorer):
         self._target_edges = gig(self._parts, later, targets=self._targets).edges
         self._rest = [replay(model, self.layer, image[None]) for image in images]
         self._after = functools.lru_cache(maxsize=512)(self._run)
+        self._emblems = functools.lru_cache(maxsize=128)(self._patches)
         self._before = [self._run(number, 0, 1.0) for number in range(len(images))]
 
     @torch.no_grad()
@@ -1029,7 +1066,7 @@ class RemoveConcept(Explorer):
         there = self._parts.coefficients[number].flatten(1).ne(0).any(1)
         named = self.atlas.class_name(int(self._classes[number, 0]))
         return [
-            (f"{self.atlas.call(self.layer, k)}, {f'{named} {float(edges[k]):+.2f}' if there[k] else 'not here'}", k)
+            (f"{self.atlas.call(self.layer, k)}, {f'{named} {_number(edges[k])}' if there[k] else 'not here'}", k)
             for k in edges.abs().argsort(descending=True, stable=True).tolist()
         ]
 
@@ -1081,40 +1118,44 @@ class RemoveConcept(Explorer):
         }
 
     def draw(self, result: Scaled) -> bytes:
-        figure, axes = plotting.new(9.8, 3.0, 1, 4, margins={})
-        places = ((0.005, 0.53, 0.165, 0.4), (0.005, 0.01, 0.165, 0.4), (0.275, 0.17, 0.27, 0.71), (0.7, 0.17, 0.27, 0.71))
+        # Axes are what takes longest to draw: picture and patches share one.
+        figure, axes = plotting.new(9.8, 3.0, 1, 3, margins={})
+        places = ((0.005, 0.015, 0.165, 0.975), (0.285, 0.17, 0.26, 0.71), (0.705, 0.17, 0.27, 0.71))
         for each, place in zip(axes, places, strict=True):
             each.set_position(place)
         picture, atlas = self.shown[result.picture], self.atlas
         largest = float(atlas.typical[self.layer][result.concept])
         where = functional.interpolate(result.map[None, None], picture.shape[1:], mode="nearest")[0, 0]
-        plotting.overlay(axes[0], picture, where, "its coefficients", largest=largest)
+        plotting.overlay(axes[0], picture, where, largest=largest)
         name = atlas.names.get((self.layer, result.concept))
-        _show(
-            axes[1],
-            self._emblems(result.concept),
-            _drawn(f"{result.concept} · {name}" if name else f"concept {result.concept}", 20),
-        )
+        called = _drawn(f"{result.concept} · {name}" if name else f"concept {result.concept}", 20)
+        height, width = picture.shape[1:]
+        line = 0.19 * width  # room for a title
+        top = height + line
+        axes[0].imshow(self._emblems(result.concept), extent=(0, width, top + width, top), interpolation="bilinear")
+        for below, title in ((0, "its coefficients"), (top, called)):
+            axes[0].text(width / 2, below - 0.06 * width, title, fontsize=10, ha="center", va="baseline")
+        axes[0].set(xlim=(0, width), ylim=(top + width, -line), anchor="C")
         changed, foretold = result.measured, result.predicted
         names = [
-            f"{atlas.class_name(number)}\n{round(float(before), 1) + 0.0:.1f} → {round(float(after), 1) + 0.0:.1f}"
-            for number, before, after in zip(result.classes, *result.logits, strict=True)
+            atlas.class_name(number) + "\n" + " → ".join(f"{round(value, 1) + 0.0:.1f}".replace("-", "−") for value in pair)
+            for number, pair in zip(result.classes, result.logits.T.tolist(), strict=True)
         ]
-        self._pairs(axes[2], names, changed[0], foretold[0], result.class_edges)
-        axes[2].set_title("change of the logits", fontsize=10)
+        self._pairs(axes[1], names, changed[0], foretold[0], result.class_edges)
+        axes[1].set_title("change of the logits", fontsize=10)
         names = [
             _drawn(f"{number}" + f" {atlas.names.get((self.later, number), '')}".rstrip(), 18) for number in result.targets
         ]
-        self._pairs(axes[3], names, changed[1], foretold[1], result.target_edges)
-        axes[3].set_title(f"change of concepts of {self.later}", fontsize=10)
-        axes[3].set_xlabel("sum of projections", fontsize=8, labelpad=1)
-        axes[2].set_xlabel("logit", fontsize=8, labelpad=1)
+        self._pairs(axes[2], names, changed[1], foretold[1], result.target_edges)
+        axes[2].set_title(f"change of concepts of {self.later}", fontsize=10)
+        axes[2].set_xlabel("sum of projections", fontsize=8, labelpad=1)
+        axes[1].set_xlabel("logit", fontsize=8, labelpad=1)
         figure.legend(
-            *axes[2].get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.62, 1.0), fontsize=8, frameon=False
+            *axes[1].get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.62, 1.0), fontsize=8, frameon=False
         )
         return plotting.png(figure, dpi=90)
 
-    def _emblems(self, concept: int) -> Image.Image:
+    def _patches(self, concept: int) -> Image.Image:
         near = self.atlas.nearest[self.layer][concept, :4].tolist()
         return _sheet([self.atlas.patch(self.layer, sample, 64) for sample in near], 2)
 
@@ -1135,12 +1176,13 @@ class RemoveConcept(Explorer):
                 edgecolor="white",
                 label=label,
             )
-            axes.bar_label(bars, [f"{value:+.2f}" if value else "0" for value in values.tolist()], fontsize=7, padding=2)
+            axes.bar_label(bars, [_number(value) for value in values.tolist()], fontsize=7, padding=2)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set_yticks(places, names, fontsize=8)
         axes.invert_yaxis()
         # The edges set the scale, so that the bars grow and shrink as the slider moves.
-        reach = 1.45 * max(float(edges.abs().max()), float(measured.abs().max()), 1e-6)
+        most = max(float(edges.abs().max()), float(measured.abs().max()))
+        reach = 1.5 * most if most > 1e-6 else 1.0  # where the concept is not there, nothing moves
         axes.set_xlim(-reach, reach)
         axes.tick_params(labelsize=8)
 
@@ -1148,7 +1190,7 @@ class RemoveConcept(Explorer):
         atlas, changed, foretold = self.atlas, result.measured, result.predicted
         before, after = (int(row.argmax()) for row in result.probabilities)
         chances = [
-            f"{atlas.class_name(number)} ({float(line[number]):.0%})"
+            f"{atlas.class_name(number)} ({_per_cent(float(line[number]))})"
             for line, number in zip(result.probabilities, (before, after), strict=True)
         ]
         called = f"{self.layer}, {atlas.call(self.layer, result.concept)}, in picture {result.picture}"
@@ -1159,10 +1201,10 @@ class RemoveConcept(Explorer):
         most = int(changed[1].abs().argmax())
         return (
             f"{called}, {result.scale:.1f} times: the logit of {atlas.class_name(result.classes[0])} goes from "
-            f"{float(result.logits[0, 0]):.2f} to {float(result.logits[1, 0]):.2f}, a change of {float(changed[0][0]):+.2f}; "
-            f"GIG predicts {float(foretold[0][0]):+.2f}. Of the concepts of {self.later}, "
-            f"{atlas.call(self.later, result.targets[most])} moves most: {float(changed[1][most]):+.2f}, predicted "
-            f"{float(foretold[1][most]):+.2f}. The network said {chances[0]}, and now says {chances[1]}."
+            f"{float(result.logits[0, 0]):.2f} to {float(result.logits[1, 0]):.2f}, a change of {_number(changed[0][0], 3)}; "
+            f"GIG predicts {_number(foretold[0][0], 3)}. Of the concepts of {self.later}, "
+            f"{atlas.call(self.later, result.targets[most])} moves most: {_number(changed[1][most], 3)}, predicted "
+            f"{_number(foretold[1][most], 3)}. The network said {chances[0]}, and now says {chances[1]}."
         )
 
 
