@@ -133,3 +133,18 @@ def test_closing_leaves_no_model_behind():
     square.close()
     left = set(registry) - before
     assert not any(isinstance(registry[key], ipywidgets.DOMWidget) for key in left)
+
+
+def test_what_a_lesson_loaded_is_left_out_of_garbage_collections(monkeypatch):
+    frozen = []
+    monkeypatch.setattr(core.gc, "freeze", lambda: frozen.append(True))
+    monkeypatch.setattr(core.gc, "get_objects", lambda: range(70_000))
+    monkeypatch.setattr(core.gc, "get_freeze_count", lambda: 0)
+    core._leave_out_of_collections()
+    assert not frozen  # no lesson was set up: a program of its own
+    monkeypatch.setattr(core.gc, "get_freeze_count", lambda: 10)
+    core._leave_out_of_collections()
+    assert len(frozen) == 1
+    monkeypatch.setattr(core.gc, "get_objects", lambda: range(50_000))
+    core._leave_out_of_collections()
+    assert len(frozen) == 1  # little was added
