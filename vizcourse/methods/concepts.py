@@ -120,9 +120,15 @@ def contributions(
         steps: points on the path.
         progress: show a bar when it takes more than a few seconds.
     """
+    return _maps_and_contributions(model, layer, images, targets, steps, progress)[1]
+
+
+def _maps_and_contributions(
+    model: nn.Module, layer: Layer, images: Tensor, targets: Tensor | Sequence[int] | int, steps: int, progress: bool
+) -> tuple[Tensor, Tensor]:
     targets = _classes(targets, len(images), images.device)
     _check_images(images)
-    done = []
+    done: list[tuple[Tensor, Tensor]] = []
     bar = tqdm(total=len(images), desc="contributions", unit="picture", delay=3, leave=False, disable=not progress)
     with left_alone(model), bar:
         for some, classes in zip(images.split(AT_ONCE), targets.split(AT_ONCE), strict=True):
@@ -135,9 +141,10 @@ def contributions(
                     logits = tail(point)
                     _check_classes(classes, logits)
                     total += torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), point)[0]
-            done.append((maps * total / steps).sum(1))
+            done.append((maps, (maps * total / steps).sum(1)))
             bar.update(len(some))
-    return torch.cat(done)
+    maps, shares = (torch.cat(part) for part in zip(*done, strict=True))
+    return maps, shares
 
 
 def sample_vectors(
@@ -159,8 +166,8 @@ def sample_vectors(
         model, layer, images, targets, steps, progress: as in :func:`contributions`.
         seed: of the drawing.
     """
-    maps = pointwise_feature_vectors(model, layer, images)
-    weight = contributions(model, layer, images, targets, steps=steps, progress=progress).clamp_min(0).flatten(1)
+    maps, shares = _maps_and_contributions(model, layer, images, targets, steps, progress)
+    weight = shares.clamp_min(0).flatten(1)
     weight = torch.where(weight.sum(1, keepdim=True) > 0, weight, torch.ones_like(weight))
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.multinomial(weight.cpu().double(), 1, generator=generator)[:, 0].to(maps.device)
