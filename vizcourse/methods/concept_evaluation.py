@@ -220,10 +220,6 @@ def _later(tail: Replay, layer: str, activations: Tensor, index: Tensor) -> Tens
     return acts[layer]
 
 
-def _present(parts: Decomposition) -> Tensor:
-    return (parts.coefficients != 0).flatten(2).any(2)  # (N, K)
-
-
 def _order(
     model: nn.Module,
     images: Tensor,
@@ -253,7 +249,7 @@ def _order(
         some = [torch.autograd.grad(each, point, retain_graph=True)[0] for each in reached]
         return torch.stack([torch.einsum("nchw,kc,nkhw->nk", one, vectors, coefficients) for one in some], 1)
     if order == "leave-one-out":
-        pictures, gone = _present(parts).nonzero(as_tuple=True)
+        pictures, gone = parts.present.nonzero(as_tuple=True)
         without = parts.coefficients.new_ones(len(gone), len(vectors)).scatter_(1, gone[:, None], 0)
         whole = answers(parts.reconstruction, torch.arange(len(images), device=images.device))
         falls = whole[pictures] - _answered(answers, parts, pictures, without)[0]
@@ -281,7 +277,7 @@ def _curves(measured: Answers, parts: Decomposition, scores: Tensor, fractions: 
     """The grid ``(S,)``, and both curves ``(N, T, S)``, T being that of the answers."""
     if fractions < 1:
         raise ValueError("A curve has at least one step.")
-    present = _present(parts)
+    present = parts.present
     rank = scores.masked_fill(~present[:, None], -torch.inf).argsort(dim=2, descending=True, stable=True).argsort(dim=2)
     grid = torch.linspace(0, 1, fractions + 1, device=scores.device)
     many = (grid * present.sum(1, keepdim=True) + 0.5).floor()  # (N, S)

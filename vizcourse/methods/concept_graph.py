@@ -152,7 +152,20 @@ def generalized_integrated_gradients(
     """
     parts = decomposed(model, images, source)
     check_order(model, [part.layer for part in (parts.concepts, target) if part is not None], images)
-    wanted = _wanted(model, images, target, targets)
+    return _attributions(model, images, parts, target, _wanted(model, images, target, targets), steps, positions, progress)
+
+
+def _attributions(
+    model: nn.Module,
+    images: Tensor,
+    parts: Decomposition,
+    target: Concepts | None,
+    wanted: Tensor,
+    steps: int,
+    positions: bool = False,
+    progress: bool = True,
+) -> Attributions:
+    """The same for a decomposition, layers and targets that are known to be right."""
     done = []
     with left_alone(model), plain_batch_norms(model):
         for start in tqdm(
@@ -168,8 +181,8 @@ def generalized_integrated_gradients(
                 name = target.layer if target is not None else "the output"
                 raise ValueError(f"{name!r} does not depend on {parts.concepts.layer!r}: choose a layer that feeds the other.")
             change = reached.detach() - scores(torch.zeros_like(whole))
-            present = (coefficients != 0).flatten(2).any(2)
-            if positions or FORWARD_COSTS * present.sum() >= change.numel():
+            present = parts.present[rows].sum()
+            if positions or FORWARD_COSTS * present >= change.numel():
                 edges, maps = _from_targets(scores, whole, coefficients, parts.concepts.vectors, steps, positions)
             else:
                 edges = _from_sources(scores, whole, coefficients, parts.concepts.vectors, steps, change.shape[1])
@@ -284,10 +297,15 @@ def importance(
     Args:
         targets: a class for each picture, ``(N,)``.
     """
+    targets = _one_for_each(targets, images)
+    return generalized_integrated_gradients(model, images, source, targets=targets[:, None], steps=steps).edges[:, 0]
+
+
+def _one_for_each(targets: Tensor | Sequence[int], images: Tensor) -> Tensor:
     targets = torch.as_tensor(targets, device=images.device).long()
     if targets.shape != (len(images),):
         raise ValueError(f"{tuple(targets.shape)} targets for {len(images)} pictures: pass one class for each.")
-    return generalized_integrated_gradients(model, images, source, targets=targets[:, None], steps=steps).edges[:, 0]
+    return targets
 
 
 def shared_concepts(first: Tensor, second: Tensor, top: int = 3) -> Tensor:
@@ -349,7 +367,8 @@ def build_graph(
     if not concepts:
         raise ValueError("A graph needs concepts of at least one layer: pass those of extract_concepts in a list.")
     check_order(model, [each.layer for each in concepts], images)
-    targets = torch.as_tensor(targets, device=images.device).long()
+    targets = _one_for_each(targets, images)
+    own = _wanted(model, images, None, targets[:, None])
     classes = targets.unique().tolist()
     graph = networkx.DiGraph(pictures=len(images), gap=0.0)
     for number in classes:
@@ -357,7 +376,7 @@ def build_graph(
     parts = [decompose(pointwise_feature_vectors(model, each.layer, images), each) for each in concepts]
     chosen: list[list[int]] = []
     for depth, part in enumerate(parts):
-        matters = importance(model, images, targets, part, steps=steps)
+        matters = _attributions(model, images, part, None, own, steps).edges[:, 0]
         by_class = {number: matters[targets == number] for number in classes}
         best = [index for each in by_class.values() for index in _strongest(each.mean(0), top)]
         both = {int(index) for pair in itertools.combinations(by_class.values(), 2) for index in shared_concepts(*pair, shared)}
@@ -379,7 +398,7 @@ def build_graph(
                     weight = float(each[:, index].mean())
                     graph.add_edge(f"{part.concepts.layer}:{index}", f"class:{number}", weight=weight, share=share)
     for part, later, kept, effects in zip(parts, parts[1:], chosen, chosen[1:], strict=False):
-        found = generalized_integrated_gradients(model, images, part, later.concepts, targets=effects, steps=steps)
+        found = _attributions(model, images, part, later.concepts, torch.tensor(effects, device=images.device), steps)
         weights, change = found.edges.mean(0), found.change.mean(0)
         graph.graph["gap"] = max(graph.graph["gap"], float(found.gap.max()))
         for row, effect in enumerate(effects):

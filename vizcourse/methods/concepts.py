@@ -403,6 +403,11 @@ class Decomposition:
     error: Tensor
 
     @property
+    def present(self) -> Tensor:
+        """Which concepts stand anywhere in a picture: booleans ``(N, K)``."""
+        return (self.coefficients != 0).flatten(2).any(2)
+
+    @property
     def density(self) -> float:
         """Share of the coefficients that are not zero."""
         return float((self.coefficients != 0).float().mean())
