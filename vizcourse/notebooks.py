@@ -53,6 +53,8 @@ _PROGRESS_BAR = re.compile(r"^.*\d+%\|.*$", re.MULTILINE)
 _CLONE = re.compile(r"git clone \S+ vizcourse")
 # torch.hub says where it downloads to; that is news for the one who waits for it.
 _DOWNLOADING = re.compile(r"^Downloading: .*\n?", re.MULTILINE)
+# MyST-NB's role for a result within a sentence: {eval}`f"{share:.0%}"`.
+_EVAL = re.compile(r"(?<!`)\{eval\}(`+)(.+?)\1(?!`)", re.DOTALL)
 _README_TABLE = re.compile(r"(<!-- lessons[^>]*-->\n).*?(<!-- /lessons -->)", re.DOTALL)
 
 
@@ -182,6 +184,70 @@ def exercise_cells(cells: Iterable[dict]) -> list[dict]:
     return [cell for cell in cells if "exercise" in cell["metadata"].get("vizcourse", {})]
 
 
+# --- Results in sentences -------------------------------------------------------------------------
+
+
+def expressions(text: str) -> list[str]:
+    """The expressions of the ``{eval}`` roles in a Markdown cell, in order."""
+    return [" ".join(found[2].split()) for found in _EVAL.finditer(text)]
+
+
+def fill_in(text: str, values: Iterable[str]) -> str:
+    """A Markdown cell with the values of its ``{eval}`` roles in their places."""
+    left = iter(values)
+    return _EVAL.sub(lambda found: next(left), text)
+
+
+def is_filled_in(source: str, shipped: str) -> bool:
+    """Whether a shipped Markdown cell is its source with something short in place of each ``{eval}`` role."""
+    pieces = _EVAL.split(source)[::3]  # between them, the backticks and the expression of each role
+    return re.fullmatch(r"[^\n]{1,200}?".join(map(re.escape, pieces)), shipped) is not None
+
+
+# Run in the kernel before a Markdown cell: one line of JSON with the texts that the sentence needs.
+_EVALUATION = """\
+import json as _json
+_values = [{expressions}]
+for _text, _value in zip({texts!r}, _values):
+    if isinstance(_value, bool) or not isinstance(_value, (str, int)):
+        raise TypeError(f"{{{{eval}}}} of {{_text}} gives {{type(_value).__name__}}: format it, as in f'{{{{x:.2f}}}}'")
+print(_json.dumps([str(_value) for _value in _values]))
+del _json, _values, _text, _value"""
+
+
+def with_evaluations(cells: Iterable[dict]) -> list[dict]:
+    """The cells, with a code cell that evaluates before each Markdown cell that has ``{eval}`` roles."""
+    result = []
+    for cell in cells:
+        if cell["cell_type"] == "markdown" and (wanted := expressions(cell["source"])):
+            listed = ", ".join(f"({one})" for one in wanted)
+            evaluation = _code(_EVALUATION.format(expressions=listed, texts=wanted))
+            result.append({**evaluation, "id": f"eval-{cell['id']}", "metadata": {"evaluates": cell["id"]}})
+        result.append(cell)
+    return result
+
+
+def without_evaluations(cells: Iterable[dict]) -> list[dict]:
+    """The executed cells of `with_evaluations` with the results in their sentences, counted as a learner's would be."""
+    result, values, count = [], (), 0
+    for cell in map(dict, cells):
+        if "evaluates" in cell["metadata"]:
+            values = json.loads("".join(output.get("text", "") for output in cell["outputs"]))
+            continue
+        if cell["cell_type"] == "markdown" and values:
+            cell["source"], values = fill_in(cell["source"], values), ()
+        elif cell["cell_type"] == "code" and cell["execution_count"] is not None:
+            count += 1
+            # A result's output carries its cell's number too.
+            cell["outputs"] = [
+                {**output, "execution_count": count} if "execution_count" in output else output
+                for output in cell["outputs"]
+            ]
+            cell["execution_count"] = count
+        result.append(cell)
+    return result
+
+
 # --- Execution ------------------------------------------------------------------------------------
 
 
@@ -190,7 +256,8 @@ def execute(
 ) -> dict:
     """Run a notebook from top to bottom in a fresh kernel of this environment, and tidy its outputs.
 
-    Progress goes to a temporary file, so that the author's own answers change nothing.
+    Progress goes to a temporary file, so that the author's own answers change nothing. ``{eval}`` roles in the text
+    are evaluated where they stand, and their results put into the sentences.
 
     Args:
         notebook: as ``assemble`` returns it.
@@ -209,7 +276,7 @@ def execute(
     except ImportError as error:
         raise BuildError("Building a lesson needs nbclient: pip install 'vizcourse[test]'.") from error
 
-    running = nbformat.from_dict(notebook)
+    running = nbformat.from_dict({**notebook, "cells": with_evaluations(notebook["cells"])})
     # No kernel directories: the kernel is this very environment's, whatever the user has registered.
     manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
     client = nbclient.NotebookClient(
@@ -238,7 +305,8 @@ def execute(
         except nbclient.exceptions.CellTimeoutError as error:
             raise BuildError(f"A cell ran for more than {timeout:g} s.\n{error}") from error
     # The client adds facts about this machine (Python's version); the assembled metadata are enough.
-    finished = {**notebook, "cells": [tidy(cell, number) for number, cell in enumerate(running.cells)]}
+    cells = without_evaluations(running.cells)
+    finished = {**notebook, "cells": [tidy(cell, number) for number, cell in enumerate(cells)]}
     return json.loads(json.dumps(finished))
 
 

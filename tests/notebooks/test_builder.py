@@ -229,3 +229,26 @@ def test_notebooks_are_json_with_one_space(tmp_path):
     notebooks.write(assemble(), path)
     assert path.read_text().startswith('{\n "cells": [\n')
     assert json.loads(path.read_text())["nbformat_minor"] == 5
+
+
+def test_results_stand_in_the_sentences(tmp_path):
+    text = 'Of {eval}`n` pictures {eval}`f"{share:.0%}"` and ``{eval}`` as it is, {eval}``"a`b"``.'
+    notebook = assemble(cell("n, share = 8, 0.254"), text, cell("n"))
+    notebook["cells"] = notebook["cells"][2:]
+    source = notebook["cells"][1]["source"]
+    cells = notebooks.execute(notebook, tmp_path)["cells"]
+    assert cells[1]["source"] == "Of 8 pictures 25% and ``{eval}`` as it is, a`b."
+    # A learner who runs the notebook counts the same cells.
+    assert [one["execution_count"] for one in (cells[0], cells[2])] == [1, 2]
+    assert cells[2]["outputs"][0]["execution_count"] == 2
+    assert notebooks.is_filled_in(source, cells[1]["source"])
+    assert not notebooks.is_filled_in(source, cells[1]["source"].replace("pictures", "photographs"))
+    assert not notebooks.is_filled_in("Plain.", "Plain. And more.")
+
+
+@pytest.mark.parametrize(("expression", "message"), [("0.25", "format it"), ("missing", "missing"), ("True", "format it")])
+def test_a_result_that_is_no_text_stops_the_build(expression, message, tmp_path):
+    notebook = assemble("Here: {eval}`" + expression + "`.")
+    notebook["cells"] = [one for one in notebook["cells"] if one["cell_type"] == "markdown"]
+    with pytest.raises(notebooks.BuildError, match=message):
+        notebooks.execute(notebook, tmp_path)
