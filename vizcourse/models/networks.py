@@ -233,7 +233,8 @@ def vision_transformer(
     classes: int,
     *,
     image_size: int,
-    stem: Sequence[tuple[int, int]],
+    stem: Sequence[tuple[int, int]] = (),
+    patch: int = 1,
     width: int,
     heads: int,
     hidden: int,
@@ -242,9 +243,8 @@ def vision_transformer(
     """torchvision's `VisionTransformer` with a convolutional stem (Xiao et al. 2021, "Early convolutions …").
 
     `stem` lists the 3×3 convolutions as (channels, stride); the product of the strides is the side of a
-    patch.
+    patch. Without a stem, each `patch` of so many pixels goes through one linear map (Dosovitskiy et al. 2021).
     """
-    patch = 1
     for _, stride in stem:
         patch *= stride
     return VisionTransformer(
@@ -255,7 +255,7 @@ def vision_transformer(
         hidden_dim=width,
         mlp_dim=hidden,
         num_classes=classes,
-        conv_stem_configs=[ConvStemConfig(channels, 3, stride) for channels, stride in stem],
+        conv_stem_configs=[ConvStemConfig(channels, 3, stride) for channels, stride in stem] or None,
     )
 
 
@@ -327,6 +327,11 @@ def _photos_transformer(classes: int) -> nn.Module:
     )
 
 
+def _patches_transformer(classes: int, **first: object) -> nn.Module:
+    """A narrower transformer for photographs: the two that differ in nothing but what stands before the first layer."""
+    return vision_transformer(classes, image_size=32, width=64, heads=4, hidden=128, **first)
+
+
 def _small_residual(classes: int) -> nn.Module:
     return SmallResNet(classes, widths=(16, 32, 64), blocks=2, stem_stride=2)
 
@@ -356,4 +361,10 @@ ARCHITECTURES: dict[str, Architecture] = {
     },
     "resnet20-cifar10": Architecture(SmallResNet, lambda: _CIFAR10_CLASSES, 32, **_CIFAR10),
     "vit-cifar10": Architecture(_photos_transformer, lambda: _CIFAR10_CLASSES, 32, **_CIFAR10),
+    "vit-cifar10-linear": Architecture(
+        functools.partial(_patches_transformer, patch=8), lambda: _CIFAR10_CLASSES, 32, **_CIFAR10
+    ),
+    "vit-cifar10-stem": Architecture(
+        functools.partial(_patches_transformer, stem=((24, 2), (48, 2), (96, 2))), lambda: _CIFAR10_CLASSES, 32, **_CIFAR10
+    ),
 }
