@@ -296,11 +296,11 @@ def _patches_recipe(kind: str) -> Recipe:
         about=f"A small vision transformer of 12 layers on photographs, {words[kind]}: one of two that differ in this alone.",
         pictures="CIFAR-10: 50,000 photographs of 32 px in ten classes; held out: its 10,000 test photographs",
         data=_cifar10,
-        schedule=Schedule((Phase(10, 32, 128),), "adamw", peak=2e-3, weight_decay=0.05),
+        schedule=Schedule((Phase(6, 32, 128),), "adamw", peak=2e-3, weight_decay=0.05),
         augment=training.both(training.mirror, training.shift(4)),
         measures=(_greyscale_accuracy(_cifar10),),
         weaknesses=(
-            "Ten epochs, on a processor and from scratch: far from what a transformer can do, and one seed only.",
+            "Six epochs, on a processor and from scratch: far from what a transformer can do, and one seed only.",
             "Its 16 tokens are patches of 8 px: a coarse grid of four by four.",
             _CIFAR10_COPIES,
         ),
