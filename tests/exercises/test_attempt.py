@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional
 
 from vizcourse.exercises import attempt
-from vizcourse.exercises.core import ExerciseError, Problem, expected_feedback, registered
+from vizcourse.exercises.core import CodeExercise, ExerciseError, Mistake, Problem, expected_feedback, registered
+from vizcourse.exercises.kinds import SOLVED, WRONG
 from vizcourse.exercises.progress import store
 
 
@@ -149,7 +150,11 @@ def test_nan_is_explained(toys, said):
         (lambda r: r.double(), None),
         (lambda r: r.half(), None),
         (lambda r: r.clone().requires_grad_(), None),
-        (lambda r: r.tolist(), "a list of"),
+        (lambda r: r.tolist(), None),
+        (lambda r: tuple(r), None),
+        (lambda r: [list(rows) for rows in r], None),
+        (lambda r: [r.tolist(), [1]], "table of numbers"),
+        (lambda r: [str(v) for v in r.flatten().tolist()], "table of numbers"),
         (lambda r: (row for row in r), "generator"),
         (lambda r: "text", "a text"),
         (lambda r: max, "parentheses"),
@@ -405,3 +410,64 @@ def run_cell(cell):
     scope = {"__name__": "__main__", "attempt": attempt, "torch": torch, "functional": functional}
     exec(compile(cell, name, "exec"), scope)
     return scope
+
+
+def one_exercise(reference, cases, mistakes=(), **more):
+    return CodeExercise(
+        id="99.9", title="Toy", stars=1, minutes=1, hints=("a", "b"), mistakes=mistakes, insight="", used_next="",
+        reference=reference, cases=cases, **more,
+    )
+
+
+NUMBERS = [float, lambda r: r, lambda r: r[None], lambda r: [r], lambda r: (r.item(),), lambda r: r.numpy()[None, None]]
+
+
+@pytest.mark.parametrize("wanted", [float, lambda r: r], ids=["number", "tensor of no dimension"])
+@pytest.mark.parametrize("make", NUMBERS)
+def test_one_element_of_any_kind_counts_where_a_number_is_asked(wanted, make):
+    exercise = one_exercise(lambda x: wanted(x.mean()), lambda seed: [(torch.randn(3),), (torch.randn(5),)])
+
+    def mean(x):
+        return make(x.mean())
+
+    verdict = exercise.verdict(mean)
+    assert verdict.status == SOLVED
+    bound = verdict.convert(mean) if verdict.convert else mean
+    assert torch.as_tensor(bound(torch.ones(2))).shape == ()  # later cells get a number
+    assert exercise.verdict(lambda x: make(x.sum())).status == WRONG
+
+
+def test_lists_of_tensors_keep_their_gradient_for_later_cells():
+    exercise = one_exercise(lambda x: x * 2, [(torch.ones(3),)])
+
+    def doubled(x):
+        return [2 * entry for entry in x]
+
+    x = torch.ones(3, requires_grad=True)
+    exercise.verdict(doubled).convert(doubled)(x).sum().backward()
+    assert torch.equal(x.grad, torch.full((3,), 2.0))
+
+
+def test_only_the_shape_is_said_only_where_reshaping_mends_every_case():
+    # With one row, the mean over all and the mean of each row have the same values.
+    cases = [(torch.tensor([[1.0, 2.0]]),), (torch.tensor([[1.0, 2.0], [5.0, 6.0]]),)]
+    exercise = one_exercise(lambda x: x.mean(1, keepdim=True), cases)
+    assert "only the shape" not in exercise.verdict(lambda x: x.mean()).text
+    assert "only the shape" in exercise.verdict(lambda x: x.mean(1)).text
+
+
+def test_a_pattern_is_said_only_where_all_failing_cases_show_it():
+    cases = [(torch.tensor([1.0, 2.0, 4.0]),), (torch.tensor([1.0, 2.0, 4.0, 7.0]),)]
+    exercise = one_exercise(lambda x: x + 1, cases)
+    assert "plus 3" in exercise.verdict(lambda x: x + 4).text
+    assert "plus" not in exercise.verdict(lambda x: x + len(x) + 1).text  # plus 3, then plus 4
+
+
+def test_a_mistake_is_named_only_where_fresh_cases_show_it_too():
+    def cases(seed):
+        return [(torch.ones(2) if seed == 0 else torch.tensor([1.0, 3.0]),)]
+
+    named = Mistake("sum", "You summed.", lambda x: x.sum())
+    exercise = one_exercise(lambda x: x.mean(), cases, (named,))
+    assert exercise.verdict(lambda x: x[0] + x[1]).mistake == "sum"
+    assert exercise.verdict(lambda x: 2 * x[0]).mistake is None  # the same in the first draw alone

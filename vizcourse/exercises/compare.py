@@ -1,12 +1,12 @@
 """Compare what a learner's code gives with what was expected, and put values and differences into words.
 
-Lenient where the learner is right: integers for floats, NumPy arrays for tensors, tensors of no dimension for numbers,
-lists for tuples. Strict in what counts: shapes, values, NaN.
+Lenient where the learner is right: integers for floats, NumPy arrays, lists and tuples (of numbers, of tensors, nested)
+for tensors, anything of one element for a number, lists for tuples. Strict in what counts: shapes, values, NaN.
 """
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Number
 from typing import Any
 
@@ -38,19 +38,71 @@ def as_array(value: Any) -> np.ndarray:
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
-def difference(expected: Any, actual: Any, *, rtol: float = 1e-4, atol: float = 1e-5) -> str | None:
-    """None when `actual` is as good as `expected`, else one sentence that says what differs."""
+def as_tensor(value: Any, like: torch.Tensor | None = None) -> torch.Tensor:
+    """A number, array, tensor, or (nested) list or tuple of those as one tensor, gradients kept.
+
+    like: a tensor whose dtype it gets; where `like` has no dimension, one element of any shape counts.
+
+    Raises ValueError where there are no numbers in it, or lists of unequal lengths.
+    """
+    if numeric(value) is None:
+        raise ValueError(f"{kind(value)} cannot be read as a tensor: its entries are no numbers, or of unequal lengths")
+    if isinstance(value, (list, tuple)):
+        tensor = torch.stack([as_tensor(entry) for entry in value]) if len(value) else torch.zeros(0)
+    else:
+        tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value)
+    if like is None:
+        return tensor
+    tensor = tensor.to(like.dtype)
+    return tensor.reshape(()) if like.ndim == 0 and tensor.numel() == 1 else tensor
+
+
+def as_numbers(value: Any) -> np.ndarray | None:
+    """A (nested) list or tuple of numbers, arrays and tensors as one array; None where it is none.
+
+    The entries must be of one shape, as for `torch.stack`. Unlike `as_tensor` it does not keep gradients.
+    """
+    if not isinstance(value, (list, tuple)):
+        return None
+    entries = [numeric(entry) for entry in value]
+    if any(entry is None for entry in entries) or len({entry.shape for entry in entries}) > 1:
+        return None
+    return np.stack(entries) if entries else np.zeros(0)
+
+
+def _asked_number(expected: Any) -> bool:
+    return is_number(expected) or (is_numeric(expected) and not expected.shape)
+
+
+def numeric(value: Any) -> np.ndarray | None:
+    """A number, array, tensor, list or tuple as one array; None where it is none."""
+    return as_array(value) if is_numeric(value) else as_numbers(value)
+
+
+def _given_array(expected: Any, actual: Any) -> np.ndarray:
+    """What a learner gave where numbers are asked; one element of any shape for a number."""
+    array = numeric(actual)
+    return array.reshape(()) if array.size == 1 and _asked_number(expected) else array
+
+
+def difference(
+    expected: Any, actual: Any, *, rtol: float = 1e-4, atol: float = 1e-5, patterns: bool = True
+) -> str | None:
+    """None when `actual` is as good as `expected`, else one sentence that says what differs.
+
+    With `patterns` a second sentence says what it looks like (a constant factor, only the shape), if it does. It speaks
+    of this one pair: where there are more, see `common_pattern`.
+    """
     if wrong_kind := kind_problem(expected, actual):
         return wrong_kind
     if is_numeric(expected):
-        return _numeric_difference(as_array(expected), as_array(actual), rtol, atol)
-    if isinstance(expected, Mapping):
-        pairs = [(f"the entry {key!r}", expected[key], actual[key]) for key in expected]
-    elif isinstance(expected, (list, tuple)):
-        pairs = [
-            (f"element {index}", wanted, given)
-            for index, (wanted, given) in enumerate(zip(expected, _as_list(actual), strict=True))
-        ]
+        wanted, given = as_array(expected), _given_array(expected, actual)
+        sentence = _numeric_difference(wanted, given, rtol, atol)
+        if sentence and patterns and (pattern := _pattern(wanted, given, rtol, atol)):
+            return f"{sentence} {pattern}"
+        return sentence
+    if isinstance(expected, (Mapping, list, tuple)):
+        pairs = _entries(expected, actual)
     elif isinstance(expected, np.ndarray):
         return None if np.array_equal(expected, actual) else "The array is not the expected one."
     elif isinstance(expected, torch.nn.Module):
@@ -62,9 +114,44 @@ def difference(expected: Any, actual: Any, *, rtol: float = 1e-4, atol: float = 
     else:
         return None if expected is actual or _equal(expected, actual) else "The value is not the expected one."
     for name, wanted, given in pairs:
-        if problem := difference(wanted, given, rtol=rtol, atol=atol):
+        if problem := difference(wanted, given, rtol=rtol, atol=atol, patterns=patterns):
             return f"In {name}: {problem}"
     return None
+
+
+def common_pattern(pairs: Iterable[tuple[Any, Any]], rtol: float = 1e-4, atol: float = 1e-5) -> str | None:
+    """What all pairs of (expected, actual) that differ have in common, in one sentence; None where there is nothing.
+
+    In nested values it looks at the first entry that differs, which must be the same one in every pair.
+    """
+    found: set[tuple[str, str | None]] = set()
+    for expected, actual in pairs:
+        if difference(expected, actual, rtol=rtol, atol=atol, patterns=False) is None:
+            continue
+        place, wanted, given = _first_differing_leaf(expected, actual, rtol, atol)
+        if not is_numeric(wanted) or kind_problem(wanted, given):
+            return None
+        found.add((place, _pattern(as_array(wanted), _given_array(wanted, given), rtol, atol)))
+    return found.pop()[1] if len(found) == 1 else None
+
+
+def _entries(expected: Any, actual: Any) -> list[tuple[str, Any, Any]]:
+    """The entries of two mappings or sequences of one kind and length, side by side."""
+    if isinstance(expected, Mapping):
+        return [(f"the entry {key!r}", expected[key], actual[key]) for key in expected]
+    return [
+        (f"element {index}", wanted, given)
+        for index, (wanted, given) in enumerate(zip(expected, _as_list(actual), strict=True))
+    ]
+
+
+def _first_differing_leaf(expected: Any, actual: Any, rtol: float, atol: float) -> tuple[str, Any, Any]:
+    if isinstance(expected, (Mapping, list, tuple)) and not kind_problem(expected, actual):
+        for name, wanted, given in _entries(expected, actual):
+            if difference(wanted, given, rtol=rtol, atol=atol, patterns=False) is not None:
+                place, wanted, given = _first_differing_leaf(wanted, given, rtol, atol)
+                return f"{name} {place}", wanted, given
+    return "", expected, actual
 
 
 def kind_problem(expected: Any, actual: Any) -> str | None:
@@ -84,9 +171,12 @@ def kind_problem(expected: Any, actual: Any) -> str | None:
         if isinstance(actual, str) and _is_text_of_number(actual):
             return f"{actual!r} is text; {wanted}: leave out the quotes."
         if isinstance(actual, (list, tuple)):
-            if not is_number(expected):
-                make = "np.array(…)" if isinstance(expected, np.ndarray) else "torch.stack(…) or torch.tensor(…)"
-                return f"It is {kind(actual)}; {wanted}: {make} makes one of it."
+            numbers = as_numbers(actual)
+            if numbers is None:
+                return f"It is {kind(actual)} that does not make a table of numbers; {wanted}."
+            if not is_number(expected) or numbers.size == 1:
+                return None
+            return f"It is {kind(actual)}; {wanted}."
         if callable(actual) and not isinstance(actual, torch.nn.Module):
             return f"It is a function; {wanted}: are the parentheses of a call missing?"
         return f"It is {kind(actual)}; {wanted}."
@@ -203,7 +293,7 @@ def size(value: Any) -> int:
 
 def _numeric_difference(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float) -> str | None:
     if expected.shape != actual.shape:
-        return _shape_difference(expected, actual, rtol, atol)
+        return _shape_difference(expected, actual)
     surplus_nan = np.isnan(actual) & ~np.isnan(expected)
     if surplus_nan.any():
         return (
@@ -217,40 +307,25 @@ def _numeric_difference(expected: np.ndarray, actual: np.ndarray, rtol: float, a
     if close.all():
         return None
     if expected.ndim == 0:
-        return _pattern(expected, actual, rtol, atol) or "The value differs."
+        return "The value differs."
     where = tuple(int(i) for i in np.argwhere(~close)[0])
     if expected.size == 1:
-        pattern = _pattern(expected, actual, rtol, atol)
-        return f"The shape is right, the value is not: expected {_pair(expected[where], actual[where])}." + (
-            f" {pattern}" if pattern else ""
-        )
+        return f"The shape is right, the value is not: expected {_pair(expected[where], actual[where])}."
     place = f"[{', '.join(map(str, where))}]"
     first = f"the first at {place}: expected {_pair(expected[where], actual[where])}"
-    sentence = f"The shape is right; {int((~close).sum())} of {close.size} values differ, {first}."
-    pattern = _pattern(expected, actual, rtol, atol)
-    return f"{sentence} {pattern}" if pattern else sentence
+    return f"The shape is right; {int((~close).sum())} of {close.size} values differ, {first}."
 
 
-def _shape_difference(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float) -> str:
+def _shape_difference(expected: np.ndarray, actual: np.ndarray) -> str:
     sentence = f"The shape is {actual.shape}; expected {expected.shape}."
-    if actual.size == expected.size:
-        if (
-            actual.ndim == expected.ndim and np.allclose(actual.T, expected, rtol=rtol, atol=atol)
-            if actual.T.shape == expected.shape
-            else False
-        ):
-            return f"{sentence} The values are right, with the axes the other way round."
-        if np.allclose(actual.ravel(), expected.ravel(), rtol=rtol, atol=atol):
-            return f"{sentence} The values are right: only the shape is not (squeeze, unsqueeze or reshape)."
     if actual.ndim != expected.ndim:
-        fewer = actual.ndim < expected.ndim
         missing = _count(abs(expected.ndim - actual.ndim), "dimension", "dimensions")
-        return f"{sentence} That is {missing} too {'few' if fewer else 'many'}."
+        return f"{sentence} That is {missing} too {'few' if actual.ndim < expected.ndim else 'many'}."
     return sentence
 
 
 def _pattern(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float) -> str | None:
-    """A tutor's glance at the values: a constant factor, a constant offset, an axis reversed."""
+    """A tutor's glance at the values: only the shape, a constant factor, a constant offset, an axis reversed."""
 
     def like(candidate: np.ndarray) -> bool:
         return candidate.shape == actual.shape and np.allclose(candidate, actual, rtol=rtol, atol=atol)
@@ -260,6 +335,14 @@ def _pattern(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float)
         or expected.dtype.kind == "c"
         or actual.dtype.kind == "c"
     ):
+        return None
+    if expected.shape != actual.shape:
+        if actual.size != expected.size:
+            return None
+        if actual.ndim == expected.ndim and like(expected.T):
+            return "The values are right, with the axes the other way round."
+        if np.allclose(actual.ravel(), expected.ravel(), rtol=rtol, atol=atol):
+            return "The values are right: only the shape is not (squeeze, unsqueeze or reshape)."
         return None
     several = expected.size > 2 and np.ptp(expected) > 10 * atol
     if not np.any(actual):

@@ -177,7 +177,7 @@ def answer(identifier: str, value: Any = ...) -> None:
     one = _exercise_for("answer", identifier, AnswerExercise)
     verdict = one.verdict(value)
     if verdict.status == SOLVED:
-        _accepted[one.id] = value.answer_value() if hasattr(value, "answer_value") else value
+        _accepted[one.id] = one.usable(value.answer_value() if hasattr(value, "answer_value") else value)
     shown = value.answer_value() if hasattr(value, "answer_value") and verdict.counts else value
     _settle(one, verdict, repr(shown))
 

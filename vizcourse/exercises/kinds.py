@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from vizcourse.exercises import compare, source
@@ -162,12 +163,18 @@ class CodeExercise(Exercise):
     def _mistake_outcomes(self) -> list[tuple[Mistake, list[Outcome]]]:
         return [(mistake, self.outcomes(mistake.wrong)) for mistake in self.mistakes]
 
-    def outcomes(self, function: Callable) -> list[Outcome]:
+    @functools.cached_property
+    def _fresh_cases(self) -> list[Case]:
+        """Other cases of the same kind, where they are drawn: what is named must hold in these as well."""
+        return self.make_cases(seed=1) if callable(self.cases) else []
+
+    def outcomes(self, function: Callable, cases: list[Case] | None = None) -> list[Outcome]:
+        """What `function` does in each of the `cases` (the exercise's own by default)."""
         use = self.use
         if use is None and isinstance(self.reference, type):
             use = _make_and_call
         with visible(function):
-            return [call(function, one, self._names, use) for one in self.case_list]
+            return [call(function, one, self._names, use) for one in (self.case_list if cases is None else cases)]
 
     def solved_cell(self) -> str:
         return f'@attempt("{self.id}")\n{self.reference_source()}'
@@ -194,10 +201,12 @@ class CodeExercise(Exercise):
         failures = self._failures(outcomes)
         changed = self._changed(outcomes)
         if failures or changed:
-            return self._known_mistake(outcomes, bool(failures)) or self._explain(outcomes, failures, changed)
-        if self.judge is not None and (verdict := self._judged(submission)):
-            return verdict
-        return self._solved(outcomes)
+            return self._known_mistake(submission, outcomes, bool(failures)) or self._explain(outcomes, failures, changed)
+        solved = self._solved(outcomes)
+        if self.judge is not None:
+            judged = solved.convert(submission) if solved.convert else submission
+            return self._judged(judged) or solved
+        return solved
 
     def _judged(self, submission: Callable) -> Verdict | None:
         try:
@@ -240,15 +249,18 @@ class CodeExercise(Exercise):
                 names |= dict.fromkeys(name for name in given.changed if name not in allowed)
         return tuple(names)
 
-    def _known_mistake(self, outcomes: list[Outcome], failing: bool) -> Verdict | None:
-        """The first known mistake that does the same as the learner's code in every case."""
+    def _known_mistake(self, submission: Callable, outcomes: list[Outcome], failing: bool) -> Verdict | None:
+        """The first known mistake that does the same as the learner's code in every case, fresh ones included."""
+
+        def same(known: list[Outcome], given: list[Outcome]) -> bool:
+            return all(same_outcome(one, other, self.rtol, self.atol) for one, other in zip(known, given, strict=True))
+
         for mistake, wrong in self._mistake_outcomes:
             # Right values with a changed input can only be a mistake that is just that, and the reverse.
             if failing != bool(self._failures(wrong)) or (not failing and not self._changed(wrong)):
                 continue
-            # The mistake stands on the left, so that a list does not pass for its tensor.
-            if all(
-                same_outcome(known, given, self.rtol, self.atol) for known, given in zip(wrong, outcomes, strict=True)
+            if same(wrong, outcomes) and same(
+                self.outcomes(mistake.wrong, self._fresh_cases), self.outcomes(submission, self._fresh_cases)
             ):
                 return self._mistake(mistake)
         return None
@@ -291,7 +303,9 @@ class CodeExercise(Exercise):
             return Verdict(WRONG, text, notes=notes)
         if given.value is ...:
             return Verdict(WRONG, f"Your function returned `...` {where}: a part is not written yet.", notes=notes)
-        problem = compare.difference(wanted.value, given.value, rtol=self.rtol, atol=self.atol)
+        problem = compare.difference(wanted.value, given.value, rtol=self.rtol, atol=self.atol, patterns=False)
+        if pattern := self._pattern_of(outcomes, failures):
+            problem = f"{problem} {pattern}"
         detail = [
             *inputs,
             f"expected: {compare.show(wanted.value)}",
@@ -299,19 +313,30 @@ class CodeExercise(Exercise):
         ]
         return Verdict(WRONG, f"Not yet, {where}. {problem}", "\n".join(detail), notes=notes)
 
+    def _pattern_of(self, outcomes: list[Outcome], failures: list[int]) -> str | None:
+        """What all failing cases have in common: a pattern of the smallest one alone can be an accident of its size."""
+        pairs = [(self.expected[index], outcomes[index]) for index in failures]
+        if not all(isinstance(outcome, Returned) for pair in pairs for outcome in pair):
+            return None
+        return compare.common_pattern([(wanted.value, given.value) for wanted, given in pairs], self.rtol, self.atol)
+
     def _solved(self, outcomes: list[Outcome]) -> Verdict:
-        """Right. Where the reference gives tensors and the learner something as good, later cells get tensors."""
-        if not outcomes or not all(isinstance(outcome, Returned) for outcome in (outcomes[0], self.expected[0])):
+        """Right. Where the learner gives something as good as the reference's tensor or number, later cells get that."""
+        if isinstance(self.reference, type) or self.use is not None:
             return Verdict(SOLVED)
-        wanted, given = self.expected[0].value, outcomes[0].value
-        if not isinstance(wanted, torch.Tensor) or isinstance(self.reference, type) or self.use is not None:
+        pairs = [
+            (wanted.value, given.value)
+            for wanted, given in zip(self.expected, outcomes, strict=True)
+            if isinstance(wanted, Returned) and isinstance(given, Returned)
+        ]
+        odd = [(wanted, given) for wanted, given in pairs if not _is_alike(wanted, given)]
+        if not odd or not compare.is_numeric(odd[0][0]):
             return Verdict(SOLVED)
-        if isinstance(given, torch.Tensor) and given.dtype == wanted.dtype:
-            return Verdict(SOLVED)
+        wanted, given = odd[0]
         notes = ()
-        if not isinstance(given, torch.Tensor):
-            notes = (f"(Your function returns {compare.kind(given)}: later cells get it as a tensor.)",)
-        return Verdict(SOLVED, notes=notes, convert=functools.partial(_giving_tensors, dtype=wanted.dtype))
+        if compare.kind(wanted) != compare.kind(given):
+            notes = (f"(Your function returns {compare.kind(given)}: later cells get it as {compare.kind(wanted)}.)",)
+        return Verdict(SOLVED, notes=notes, convert=functools.partial(_giving, like=wanted))
 
     @property
     def _names(self) -> Callable:
@@ -366,6 +391,12 @@ class AnswerExercise(Exercise):
                 if self._makes(mistake, value):
                     return self._mistake(mistake)
         return wrong
+
+    def usable(self, value: Any) -> Any:
+        """An accepted value as later cells use it: a number where one was asked and something of one element came."""
+        if compare.is_number(self.right_value) and not compare.is_number(value):
+            return compare.numeric(value).item()
+        return value
 
     def _judged(self, value: Any) -> Verdict | None:
         try:
@@ -442,10 +473,25 @@ def _make_and_call(cls: type, *args: Any, **kwargs: Any) -> Any:
     return cls()(*args, **kwargs)
 
 
-def _giving_tensors(function: Callable, dtype: torch.dtype) -> Callable:
+def _is_alike(wanted: Any, given: Any) -> bool:
+    """Whether later cells can use `given` as they would use `wanted`."""
+    if isinstance(wanted, torch.Tensor):
+        return isinstance(given, torch.Tensor) and given.dtype == wanted.dtype and given.shape == wanted.shape
+    if compare.is_number(wanted):
+        return compare.is_number(given)
+    return not isinstance(wanted, np.ndarray) or isinstance(given, np.ndarray)
+
+
+def _giving(function: Callable, like: Any) -> Callable:
+    """`function`, with its results as tensors, arrays or numbers as `like` is one."""
+
     @functools.wraps(function)
-    def converted(*args: Any, **kwargs: Any) -> torch.Tensor:
-        return torch.as_tensor(function(*args, **kwargs), dtype=dtype)
+    def converted(*args: Any, **kwargs: Any) -> Any:
+        value = function(*args, **kwargs)
+        if isinstance(like, torch.Tensor):
+            return compare.as_tensor(value, like)
+        tensor = compare.as_tensor(value)
+        return tensor.item() if compare.is_number(like) else tensor.detach().cpu().numpy()
 
     return converted
 
@@ -471,7 +517,7 @@ def _glance(right: Any, given: Any) -> str:
             return " Look at the sign."
         return ""
     if compare.is_numeric(right):
-        wanted, have = compare.as_array(right), compare.as_array(given)
+        wanted, have = compare.as_array(right), compare.numeric(given)
         return f" Its shape is {have.shape}; expected {wanted.shape}." if wanted.shape != have.shape else ""
     if isinstance(right, (list, tuple)):
         agree = sum(
