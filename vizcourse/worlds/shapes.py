@@ -106,6 +106,7 @@ class Item:
         centre: (x, y) of the middle of its box, canvas units.
         size: half the width of its box, canvas units.
         texture: one of `TEXTURES`.
+        angle: degrees by which it is turned about its centre, clockwise; 0 in all sampled pictures. (The texture is not.)
     """
 
     shape: str
@@ -113,6 +114,7 @@ class Item:
     centre: tuple[float, float]
     size: float = SIZE
     texture: str = "plain"
+    angle: float = 0.0
 
     def __post_init__(self):
         _choice("shape", self.shape, SHAPES)
@@ -120,20 +122,36 @@ class Item:
         object.__setattr__(self, "colour", _colour("colour", self.colour))
         try:
             x, y = (float(value) for value in self.centre)
-            size = float(self.size)
+            size, angle = float(self.size), float(self.angle)
         except (TypeError, ValueError):
             raise ValueError(
-                f"centre must be two numbers (x, y) and size one, not {self.centre!r} and {self.size!r}"
+                f"centre must be two numbers (x, y), size and angle one each, not {self.centre!r}, {self.size!r}, {self.angle!r}"
             ) from None
         if not 0 < size <= CANVAS / 2:
             raise ValueError(f"size must be above 0 and at most {CANVAS / 2:g} canvas units, not {size:g}")
-        if not (size <= x <= CANVAS - size and size <= y <= CANVAS - size):
-            raise ValueError(
-                f"a {self.shape} of size {size:g} at ({x:g}, {y:g}) is not wholly inside: "
-                f"keep x and y between {size:g} and {CANVAS - size:g}"
-            )
+        if not np.isfinite(angle):
+            raise ValueError(f"angle must be a finite number of degrees, not {angle!r}")
         object.__setattr__(self, "centre", (x, y))
         object.__setattr__(self, "size", size)
+        object.__setattr__(self, "angle", angle)
+        reach = self.reach
+        if not (reach <= x <= CANVAS - reach and reach <= y <= CANVAS - reach):
+            turned = f", turned by {angle:g} degrees," if angle else ""
+            raise ValueError(
+                f"a {self.shape} of size {size:g}{turned} at ({x:g}, {y:g}) is not wholly inside: "
+                f"keep x and y between {reach:g} and {CANVAS - reach:g}"
+            )
+
+    @property
+    def reach(self) -> float:
+        """Half the width of the smallest upright square box about its centre that holds it, turned as it is."""
+        if not self.angle or self.shape == "circle":
+            return self.size
+        corners = [(-1, 1), (1, 1), (0, -1)] if self.shape == "triangle" else [(-1, 1), (1, 1)]
+        turn = np.deg2rad(self.angle)
+        across = [abs(x * np.cos(turn) - y * np.sin(turn)) for x, y in corners]
+        down = [abs(x * np.sin(turn) + y * np.cos(turn)) for x, y in corners]
+        return float(self.size * max(*across, *down))
 
     def replace(self, **changes) -> "Item":
         """The same shape with some attributes changed."""
@@ -169,7 +187,7 @@ class Picture:
             raise ValueError("items must be one or more Item(shape, colour, centre), in a tuple")
         object.__setattr__(self, "items", items)
         for one, other in itertools.combinations(items, 2):
-            reach = one.size + other.size
+            reach = one.reach + other.reach
             if all(abs(a - b) < reach for a, b in zip(one.centre, other.centre, strict=True)):
                 raise ValueError(
                     f"the {one.shape} at {_point(one.centre)} and the {other.shape} at "
@@ -613,7 +631,7 @@ def _window(item: Item, size: int) -> tuple[slice, slice, np.ndarray, np.ndarray
     """The pixels that an item may touch: slices of rows and columns, and the offsets of their middles from
     the item's centre, in pixels: y (h, 1) and x (1, w)."""
     scale = size / CANVAS
-    middle_x, middle_y, half = item.centre[0] * scale, item.centre[1] * scale, item.size * scale
+    middle_x, middle_y, half = item.centre[0] * scale, item.centre[1] * scale, item.reach * scale
     left, top = max(int(middle_x - half), 0), max(int(middle_y - half), 0)
     right = min(int(np.ceil(middle_x + half)), size)
     bottom = min(int(np.ceil(middle_y + half)), size)
@@ -629,6 +647,10 @@ def _coverage(item: Item, size: int, y: np.ndarray, x: np.ndarray) -> np.ndarray
     edges along rows and columns, within a few hundredths for others.
     """
     half = np.float32(item.size * size / CANVAS)
+    if item.angle:
+        turn = np.deg2rad(item.angle)
+        cosine, sine = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+        x, y = cosine * x + sine * y, cosine * y - sine * x
     if item.shape == "circle":
         return np.clip(half + np.float32(0.5) - np.sqrt(x * x + y * y), 0, 1)
     if item.shape == "square":
@@ -742,7 +764,8 @@ def describe(picture: Picture) -> str:
     for item in picture.items:
         large = "large " if item.size >= 2 * SIZE else ""
         words = f"{large}{_TEXTURE_WORDS[item.texture]}{colour_name(item.colour)} {item.shape}"
-        parts.append(f"{with_article(words)} at the {place(item)}")
+        turned = f", turned by {item.angle:g} degrees," if item.angle else ""
+        parts.append(f"{with_article(words)}{turned} at the {place(item)}")
     listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
     ground = f"{_TEXTURE_WORDS[picture.background_texture]}{colour_name(picture.background)} background"
     return f"{listed[0].upper()}{listed[1:]}, on {with_article(ground)}."
