@@ -116,6 +116,23 @@ def test_masks_number_the_items_in_order_and_follow_a_moved_shape():
     assert torch.equal(moved == 2, mask == 2) and moved[30, 30] == 0 and moved[90, 60] == 1
 
 
+@pytest.mark.parametrize("size", [64, 244])
+def test_a_turned_shape_keeps_its_area_and_its_reach_is_where_it_ends(size):
+    for shape, area, angle in [("square", 60**2, 45), ("triangle", 60**2 / 2, 30), ("circle", np.pi * 30**2, 45)]:
+        item = Item(shape, (0, 0, 0), (120, 110), size=30, angle=angle)
+        covered = 1 - shapes.render(picture(item, background=(255, 255, 255)), size)[0, 0]
+        assert covered.sum().item() * (244 / size) ** 2 == pytest.approx(area, rel=0.01)
+        rows, columns = torch.nonzero(shapes.masks(picture(item), size)[0], as_tuple=True)
+        ends = torch.stack([rows - 110 * size / 244 + 0.5, columns - 120 * size / 244 + 0.5]).abs().max() * 244 / size
+        assert item.reach - 3 * 244 / size < ends <= item.reach
+    assert Item("square", (0, 0, 0), (120, 110), 30, angle=45).reach == pytest.approx(30 * 2**0.5)
+
+
+def test_a_triangle_turned_by_a_right_angle_is_the_picture_turned():
+    upright, turned = (picture(Item("triangle", (9, 9, 9), (122, 122), 40, angle=angle)) for angle in (0, 90))
+    torch.testing.assert_close(shapes.render(turned), shapes.render(upright).rot90(-1, (2, 3)), atol=1e-4, rtol=0)
+
+
 def test_texture_changes_only_what_it_covers():
     plain = picture(Item("square", (200, 100, 50), (120, 120), 40))
     for texture in shapes.TEXTURES[1:]:
@@ -327,6 +344,8 @@ def test_pairs_of_another_split_are_held_out():
         (lambda: Item("circle", (0, 0, 0), (10, 50)), "not wholly inside"),
         (lambda: Item("circle", (0, 0, 0), (float("nan"), 50)), "not wholly inside"),
         (lambda: Item("circle", (0, 0, 0), 50), "two numbers"),
+        (lambda: Item("square", (0, 0, 0), (50, 50), 40, angle=45), "turned by 45 degrees"),
+        (lambda: Item("square", (0, 0, 0), (50, 50), angle=float("inf")), "finite number of degrees"),
         (lambda: Item("circle", (0, 0, 0), (50, 50), size=0), "size must be above 0"),
         (lambda: Item("circle", (0, 0, 0), (50, 50)).replace(color=(1, 1, 1)), "did you mean 'colour'"),
         (lambda: picture(), "one or more Item"),
