@@ -26,6 +26,7 @@ def setup(name: str) -> None:
     import torchvision
 
     from vizcourse import exercises, plotting  # noqa: F401  (plotting for matplotlib, which is frozen below)
+    from vizcourse.exercises import core
     from vizcourse.lessons import lesson
     from vizcourse.worlds import photos
 
@@ -33,6 +34,7 @@ def setup(name: str) -> None:
     torch.manual_seed(0)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({torch.get_num_threads()} threads)"
     data = ", ".join(what for what, there in photos.available().items() if there) or "none"
+    core.begin(entry.number)
     done, total = exercises.tally(entry.number)
     versions = f"torch {torch.__version__.split('+')[0]}, torchvision {torchvision.__version__.split('+')[0]}"
     print(f"vizcourse {__version__} · lesson {entry.number} {entry.title} · {versions}, ipywidgets {ipywidgets.__version__}")

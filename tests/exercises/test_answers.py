@@ -9,6 +9,7 @@ import torch
 from vizcourse.exercises import (
     answer,
     choose,
+    core,
     hint,
     predict,
     progress,
@@ -19,10 +20,14 @@ from vizcourse.exercises import (
 )
 from vizcourse.exercises.core import AnswerExercise, ExerciseError, expected_bundle, registered, solution_cell
 from vizcourse.exercises.feedback import bundle
-from vizcourse.exercises.progress import store
+from vizcourse.exercises.progress import record_attempt, store
+from vizcourse.lessons import LESSONS
 
 
-@pytest.mark.parametrize("value", [11, 11.0, np.int64(11), torch.tensor(11), np.array(11.0)])
+@pytest.mark.parametrize(
+    "value",
+    [11, 11.0, np.int64(11), torch.tensor(11), np.array(11.0), torch.tensor([11]), [11], (11.0,), np.array([[11]])],
+)
 def test_right_in_every_kind_of_number(said, value):
     answer("99.2", value)
     assert bundle(said[-1]) == expected_bundle("99.2")
@@ -274,6 +279,32 @@ def test_progress_table(said):
     rows = {line.split()[1]: line for line in plain.splitlines() if line[:1] in "✓✗○"}
     assert rows["99.2"].startswith("✗") and "one more" in rows["99.2"] and "1 of 2" in rows["99.2"]
     assert rows["99.3"].startswith("✓") and rows["99.1"].startswith("○") and "(solution seen)" in rows["99.1"]
+
+
+@pytest.fixture
+def _lesson_2(monkeypatch):
+    monkeypatch.setattr(core, "_lesson_at_hand", None)  # put back afterwards
+    core.begin("02")
+
+
+@pytest.mark.usefixtures("_lesson_2")
+def test_progress_is_about_the_lesson_at_hand(said):
+    progress()
+    titles = [table.plain.split("\n")[0] for table in said]
+    assert [title.split(":")[0] for title in titles] == ["Lesson 02", "Other exercises, 0 of 6 solved"]
+    assert said[-1].plain.endswith('In other lessons: none solved. progress("all") shows them.')
+    record_attempt("1.1", solved=True, mistake=None, submission="")
+    said.clear()
+    progress()
+    assert "In other lessons: 1 solved" in said[-1].plain
+    said.clear()
+    progress("01")
+    assert said[0].title.startswith("Lesson 01: ") and len(said) == 2
+    said.clear()
+    progress("all")
+    assert len(said) == len(LESSONS) + 1 and not any(table.notes for table in said)
+    with pytest.raises(ValueError, match="no lesson 'x'"):
+        progress("x")
 
 
 def test_tally_of_a_shipped_lesson(toys):

@@ -43,6 +43,25 @@ def test_the_toys_are_right(toys):
         ("99.2", {"unlisted": (12,)}, "gets the message of 'one-more'"),
         ("99.2", {"unlisted": (11,)}, "(11) is not refused"),
         ("99.2", {"mistakes": (Mistake("big", "Big.", lambda value: value > 20),)}, "give it an example"),
+        ("99.2", {"mistakes": (Mistake("one-more", "12.", 12),)}, "'one-more' was put to 1 other wrong answers"),
+        (
+            "99.2",
+            {"mistakes": (Mistake("a", "A.", 12), Mistake("big", "Big.", lambda value: value > 11, example=40))},
+            "the diagnosis 'big' holds for a, 13 too: narrow its condition",
+        ),
+        (
+            "99.1",
+            {"mistakes": (Mistake("doubled", "Doubled.", lambda image, size=2: 2 * max_pool(image, size)),)},
+            "'doubled' was put to 1 other wrong solutions whose results have its form",
+        ),
+        (
+            "99.1",
+            {
+                "unlisted": (lambda image, size=2: 2.0005 * max_pool(image, size),),
+                "mistakes": (Mistake("doubled", "Doubled.", lambda image, size=2: 2 * max_pool(image, size)),),
+            },
+            "only rounding tells 'doubled' from 'unlisted 1'",
+        ),
         (
             "99.2",
             {"mistakes": (Mistake("a", "A.", 12), Mistake("b", "B.", 12))},
@@ -67,6 +86,10 @@ def test_the_toys_are_right(toys):
 def test_each_fault_is_found(toys, identifier, changes, problem):
     found = problems_of(dataclasses.replace(toys[identifier], **changes))
     assert any(problem in sentence for sentence in found), found
+
+
+def max_pool(image, size):
+    return torch.nn.functional.max_pool2d(image, size)
 
 
 _COUNTER = iter(range(10**6))

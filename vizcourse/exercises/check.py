@@ -1,7 +1,8 @@
 """`vizcourse check`: are the checks themselves right?
 
 For each exercise: the reference is accepted; each known mistake is refused with its own message and no other's; other
-wrong solutions are refused too; the solved cell runs and gives ✓; the blank cell of the notebook gives ○.
+wrong solutions are refused too; each diagnosis was put to at least two other wrong solutions that look like it, and held
+for none of them; the solved cell runs and gives ✓; the blank cell of the notebook gives ○.
 """
 
 import importlib
@@ -30,8 +31,9 @@ from vizcourse.exercises.kinds import (
     WRONG as REFUSED,
 )
 from vizcourse.exercises.progress import in_memory
-from vizcourse.exercises.running import Raised, Returned, in_words, same_outcome
+from vizcourse.exercises.running import Outcome, Raised, Returned, in_words, same_outcome
 
+LOOK_ALIKES = 2  # how many other wrong solutions that look like it a diagnosis must have been put to
 _cell_numbers = itertools.count(1)
 
 
@@ -168,6 +170,55 @@ def _judgements(one: Exercise) -> Iterator[str]:
             yield f"the unlisted wrong solution {index} ({name}) is not refused: it counts as {verdict.status}"
         elif verdict.mistake is not None:
             yield f"the unlisted wrong solution {index} ({name}) gets the message of {verdict.mistake!r}"
+    if isinstance(one, AnswerExercise):
+        yield from _told_apart_by_value(one)
+    if isinstance(one, CodeExercise) and one.case_list:
+        yield from _told_apart_by_outcome(one)
+
+
+def _told_apart_by_value(one: AnswerExercise) -> Iterator[str]:
+    """A diagnosis that is a predicate must not hold for other wrong answers, whatever order they are asked in."""
+    others = [(mistake.name, one.wrong_example(mistake)) for mistake in one.mistakes]
+    others += [(compare.show(value), value) for value in one.unlisted]
+    for mistake in one.mistakes:
+        put_to = [(name, value) for name, value in others if name != mistake.name]
+        if len(put_to) < LOOK_ALIKES:
+            yield f"the diagnosis {mistake.name!r} was put to {len(put_to)} other wrong answers: {LOOK_ALIKES} are needed"
+        holds = [name for name, value in put_to if one.makes(mistake, value)]
+        if holds:
+            yield f"the diagnosis {mistake.name!r} holds for {', '.join(holds)} too: narrow its condition"
+
+
+def _told_apart_by_outcome(one: CodeExercise) -> Iterator[str]:
+    """A diagnosis by equal outcomes: others must come close in form, and none so close that rounding decides."""
+    listed = [(mistake.name, one.outcomes(mistake.wrong)) for mistake in one.mistakes]
+    others = listed + [(f"unlisted {n}", one.outcomes(wrong)) for n, wrong in enumerate(one.unlisted, start=1)]
+    for name, outcomes in listed:
+        alike = [
+            (other, theirs) for other, theirs in others
+            if other != name and all(map(_same_form, outcomes, theirs))
+        ]  # fmt: skip
+        # One that stops or gives another form is told by that: look-alikes are asked of those with a plausible result.
+        if all(map(_same_form, outcomes, one.expected)) and len(alike) < LOOK_ALIKES:
+            yield (
+                f"the diagnosis {name!r} was put to {len(alike)} other wrong solutions whose results have its form: "
+                f"{LOOK_ALIKES} are needed, add some to unlisted"
+            )
+        for other, theirs in alike:
+            equal = [same_outcome(*pair, one.rtol, one.atol) for pair in zip(outcomes, theirs, strict=True)]
+            close = [same_outcome(*pair, 10 * one.rtol, 10 * one.atol) for pair in zip(outcomes, theirs, strict=True)]
+            if all(close) and not all(equal):
+                yield f"only rounding tells {name!r} from {other!r}: add a case in which they are further apart"
+
+
+def _same_form(first: Outcome, second: Outcome) -> bool:
+    """Whether two outcomes look alike at a glance: values of one kind and shape."""
+    if isinstance(first, Raised) or isinstance(second, Raised):
+        return False
+    arrays = compare.numeric(first.value), compare.numeric(second.value)
+    if any(array is None for array in arrays):
+        return compare.kind_problem(first.value, second.value) is None
+    return arrays[0].shape == arrays[1].shape
 
 
 def _cases(one: CodeExercise) -> Iterator[str]:

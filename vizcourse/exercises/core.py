@@ -71,6 +71,7 @@ __all__ = [
 
 _extra: dict[str, Exercise] = {}
 _accepted: dict[str, Any] = {}
+_lesson_at_hand: str | None = None
 
 
 class ExerciseError(ValueError):
@@ -253,26 +254,42 @@ def solution(identifier: str) -> None:
     _show(Feedback(NOTE, one.id, text, solution_cell(one.id), (one.insight,)))
 
 
-def progress() -> None:
-    """Show what was done so far, a table for each lesson."""
-    from vizcourse.lessons import LESSONS
+def progress(lessons: str | None = None) -> None:
+    """Show what was done so far: a table for the lesson at hand, and one line for all others.
 
-    data = store().read()
-    groups = [(f"Lesson {lesson.number}: {lesson.title}", exercises_of(lesson)) for lesson in LESSONS]
+    lessons: "all" for a table of each lesson, a number or slug for another lesson's; by default the lesson that
+    `vizcourse.setup` named, or all where there was no set-up.
+    """
+    from vizcourse.lessons import LESSONS, lesson
+
+    entries = store().read()["exercises"]
+    wanted = _lesson_at_hand if lessons is None else lessons
+    shown = LESSONS if wanted in (None, "all") else (lesson(wanted),)
+    groups = [(f"Lesson {one.number}: {one.title}", exercises_of(one)) for one in shown]
     if _extra:
         groups.append(("Other exercises", tuple(_extra.values())))
-    for title, exercises in groups:
-        if not exercises:
-            continue
-        rows = tuple(_progress_row(one, data["exercises"].get(one.id, empty_entry())) for one in exercises)
+    own = {exercise.id for _, exercises in groups for exercise in exercises}
+    elsewhere = sum(entry["status"] == SOLVED for identifier, entry in entries.items() if identifier not in own)
+    others = f'In other lessons: {elsewhere or "none"} solved. progress("all") shows them.'
+    notes = () if len(shown) == len(LESSONS) else (others,)
+    tables = [(title, exercises) for title, exercises in groups if exercises]
+    for title, exercises in tables:
+        rows = tuple(_progress_row(one, entries.get(one.id, empty_entry())) for one in exercises)
         solved = sum(row[0] == RIGHT for row in rows)
         _show(
             Table(
                 f"{title}, {solved} of {len(rows)} solved",
                 ("", "exercise", "", "attempts", "hints", "mistakes met"),
                 rows,
+                notes if title == tables[-1][0] else (),
             )
         )
+
+
+def begin(number: str) -> None:
+    """Note which lesson is at hand (`vizcourse.setup` does): `progress()` is about that one."""
+    global _lesson_at_hand
+    _lesson_at_hand = number
 
 
 def tally(number: str) -> tuple[int, int]:

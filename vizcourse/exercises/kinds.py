@@ -388,7 +388,7 @@ class AnswerExercise(Exercise):
             return Verdict(SOLVED)
         if wrong.mistake is None:
             for mistake in self.mistakes:
-                if self._makes(mistake, value):
+                if self.makes(mistake, value):
                     return self._mistake(mistake)
         return wrong
 
@@ -413,7 +413,8 @@ class AnswerExercise(Exercise):
             return bool(blank(value))
         return any(compare.difference(empty, value, rtol=0, atol=self.tolerance) is None for empty in blank)
 
-    def _makes(self, mistake: Mistake, value: Any) -> bool:
+    def makes(self, mistake: Mistake, value: Any) -> bool:
+        """Whether a value is this mistake."""
         try:
             if _is_predicate(mistake.wrong):
                 return bool(mistake.wrong(value))
