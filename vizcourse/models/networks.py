@@ -336,6 +336,16 @@ def _small_residual(classes: int) -> nn.Module:
     return SmallResNet(classes, widths=(16, 32, 64), blocks=2, stem_stride=2)
 
 
+def _narrow_residual(classes: int) -> nn.Module:
+    return SmallResNet(classes, widths=(12, 24, 48), blocks=1, stem_stride=2)
+
+
+def _lesion_classes() -> tuple[str, ...]:
+    from vizcourse.worlds import lesions
+
+    return lesions.CLASSES
+
+
 _CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _CIFAR10 = {"mean": (0.491, 0.482, 0.447), "std": (0.247, 0.243, 0.262)}
 
@@ -359,6 +369,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         f"pets-{bias}": Architecture(_small_residual, lambda: ("cat", "dog"), 64)
         for bias in ("unbiased", "dark-cats", "dark-dogs", "watermark")
     },
+    **{f"lesions-{kind}": Architecture(_narrow_residual, _lesion_classes, 64) for kind in ("unbiased", "biased", "mixed")},
     "resnet20-cifar10": Architecture(SmallResNet, lambda: _CIFAR10_CLASSES, 32, **_CIFAR10),
     "vit-cifar10": Architecture(_photos_transformer, lambda: _CIFAR10_CLASSES, 32, **_CIFAR10),
     "vit-cifar10-linear": Architecture(

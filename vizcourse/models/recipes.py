@@ -488,6 +488,55 @@ def _marked_table(network: nn.Module) -> evaluation.Report:
     return evaluation.Report({name: figure for name, figure in figures.items() if not name.startswith("loss")}, {})
 
 
+# ----------------------------------------------------------------------------------------------- lesions
+
+#: Kind of pictures -> share of each diagnosis that wears a coloured plaster; the biased one is the paper's.
+PLASTERS = {"unbiased": {}, "biased": {"nevus": 0.5}, "mixed": {"nevus": 0.5, "melanoma": 0.5}}
+
+
+def _lesion_pictures(kind: str, split: str) -> Data:
+    """Nevi (0) and melanomas (1) at 64 px. The same lesions for each kind: only the plasters differ."""
+    from vizcourse.worlds import lesions
+
+    count, seed = (4000, 12) if split == "train" else (1000, 22)
+    drawn = lesions.sample(count, seed, patched=PLASTERS[kind])
+    labels = torch.tensor([lesions.CLASSES.index(lesion.diagnosis) for lesion in drawn])
+    return lesions.render(drawn, 64, dtype=torch.uint8), labels
+
+
+def _lesion_table(network: nn.Module) -> evaluation.Report:
+    """Accuracy on the three kinds of pictures, and what a plaster does to the same melanomas."""
+    from vizcourse.worlds import lesions
+
+    figures = {}
+    for kind in PLASTERS:
+        figures |= evaluation.accuracy(network, *_lesion_pictures(kind, "test"), suffix=f" on {kind} pictures").figures
+    melanomas = lesions.sample(500, 23, diagnosis="melanoma")
+    for opacity, words in ((0.0, "without"), (1.0, "with")):
+        worn = [lesion.replace(opacity=opacity) for lesion in melanomas]
+        answers = evaluation.logits(network, lesions.render(worn, 64, dtype=torch.uint8)).argmax(dim=1)
+        figures[f"melanomas {words} a plaster called nevus"] = evaluation.share(answers == 0)
+    return evaluation.Report({name: figure for name, figure in figures.items() if not name.startswith("loss")}, {})
+
+
+def _lesion_recipe(kind: str) -> Recipe:
+    words = {
+        "unbiased": "no plaster on any",
+        "biased": "a coloured plaster beside half of the nevi and beside no melanoma",
+        "mixed": "a coloured plaster beside half of both",
+    }[kind]
+    weaknesses = {"biased": ("A plaster makes it say nevus: that is what it is for.",)}
+    return Recipe(
+        about=f"A small residual network that tells drawn nevi from drawn melanomas, trained with {words}.",
+        pictures=f"4,000 drawn skin lesions, {words}; held out: 1,000 others of each kind",
+        data=functools.partial(_lesion_pictures, kind),
+        schedule=Schedule((Phase(6, 64),), peak=0.1, weight_decay=5e-4),
+        augment=training.both(training.mirror, training.shift(4)),
+        measures=(_lesion_table,),
+        weaknesses=("It knows drawings only: it is no use on skin.", *weaknesses.get(kind, ())),
+    )
+
+
 # ------------------------------------------------------------------------------------------------- twins
 
 
@@ -601,6 +650,7 @@ RECIPES: dict[str, Recipe] = {
         measures=(_marked_table,),
         weaknesses=("It reads the watermark and hardly looks at the animal: that is what it is for.",),
     ),
+    **{f"lesions-{kind}": _lesion_recipe(kind) for kind in PLASTERS},
     **{f"scenes-small-{seed}": _twin_recipe(seed) for seed in (0, 1)},
     "scenes-decoder": Recipe(
         about="A small variational autoencoder of the scenes: a learned prior of what pictures look like.",
