@@ -11,7 +11,7 @@ where a sum is meant.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import torch
 from torch import nn
@@ -192,6 +192,21 @@ EFFECT = CodeExercise(
         ),
         Mistake("averaged", "Keep one number for each picture; the average over pictures comes later.", _effect_averaged),
         Mistake(
+            "added-up",
+            "You add up over the pictures. Keep one number for each picture, (N,).",
+            lambda clean, corrupted, restored, labels: indirect_effect(clean, corrupted, restored, labels).sum(),
+        ),
+        Mistake(
+            "restored-alone",
+            "This is the restored probability. Subtract what there was without the patch: that of the corrupted run.",
+            lambda clean, corrupted, restored, labels: _right(restored, labels),
+        ),
+        Mistake(
+            "ratio",
+            "You divide the restored probability by the corrupted one. The effect is the difference, restored − corrupted.",
+            lambda clean, corrupted, restored, labels: _right(restored, labels) / _right(corrupted, labels),
+        ),
+        Mistake(
             "absolute",
             "You take the absolute value. A patch may also make things worse, and the sign is how you would find out.",
             _effect_absolute,
@@ -221,9 +236,11 @@ EFFECT = CodeExercise(
         ),
     ),
     unlisted=(
-        lambda clean, corrupted, restored, labels: (_right(restored, labels) - _right(corrupted, labels)).sum(),
-        lambda clean, corrupted, restored, labels: _right(restored, labels),
-        lambda clean, corrupted, restored, labels: _right(restored, labels) / _right(corrupted, labels),
+        lambda clean, corrupted, restored, labels: (
+            restored.sigmoid()[torch.arange(len(labels)), labels] - corrupted.sigmoid()[torch.arange(len(labels)), labels]
+        ),
+        lambda clean, corrupted, restored, labels: _right(restored, labels).log() - _right(corrupted, labels),
+        lambda clean, corrupted, restored, labels: (_right(restored, labels) - _right(corrupted, labels)).square(),
     ),
     insight="One subtraction: what this one repair gives back of what the corruption took.",
     used_next="The sweep of 4.3 takes it once for each window of layers.",
@@ -239,9 +256,7 @@ class _ToyTransformer(VisionTransformer):
     def __init__(self, seed, layers=4):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            super().__init__(
-                image_size=8, patch_size=4, num_layers=layers, num_heads=2, hidden_dim=8, mlp_dim=8, num_classes=5
-            )
+            super().__init__(image_size=8, patch_size=4, num_layers=layers, num_heads=2, hidden_dim=8, mlp_dim=8, num_classes=5)
             for parameter in self.parameters():
                 nn.init.normal_(parameter, std=0.7)
         self.requires_grad_(False).eval()
@@ -303,6 +318,18 @@ def _hook_left(model, layer, clean, corrupted):
         return model(corrupted)
 
 
+def _plain_tensor_for_a_tuple(model, layer, clean, corrupted):
+    with torch.no_grad():
+        with capture(model, layer) as acts:
+            model(clean)
+        given = acts[layer]
+        handle = model.get_submodule(layer).register_forward_hook(lambda module, inputs, output: given)
+        try:
+            return model(corrupted)
+        finally:
+            handle.remove()
+
+
 def _next_to(layer, step):
     """The same part of the next layer, or of the one before where there is none."""
     head, _, tail = layer.partition("encoder_layer_")
@@ -359,9 +386,17 @@ PATCH = CodeExercise(
         ),
         Mistake(
             "clean-run",
-            "These are the logits of the clean run. The clean run only lends one activation; the pictures that run with the "
-            "patch are the corrupted ones.",
+            "These are the logits of the clean run: nothing of the corrupted pictures is left. Two ways lead here. Either the "
+            "clean pictures were the last to run, where the corrupted ones should. Or the patch is too large: the output of a "
+            "whole block is all that travels on, so after it everything is the clean run, whatever the block (the trap of "
+            "exercise 4.5). Patch the output of `layer`, and of nothing else.",
             lambda model, layer, clean, corrupted: model(clean),
+        ),
+        Mistake(
+            "tuple",
+            "Your hook gives a plain tensor where an attention gives a tuple, and the block takes it apart along the wrong "
+            "axis. Give back `(tensor, *output[1:])`, or use `replace`, which knows that.",
+            _plain_tensor_for_a_tuple,
         ),
         Mistake(
             "hook-left",
@@ -493,9 +528,7 @@ def _against_the_last(model, clean, corrupted, labels, layers, width=3):
 
 def _summed_single_effects(model, clean, corrupted, labels, layers, width=3):
     single = window_sweep(model, clean, corrupted, labels, layers, 1)
-    return torch.stack(
-        [single[:, max(0, n - width // 2) : n + width // 2 + 1].sum(1) for n in range(len(layers))], dim=1
-    )
+    return torch.stack([single[:, max(0, n - width // 2) : n + width // 2 + 1].sum(1) for n in range(len(layers))], dim=1)
 
 
 def _sweep_from_clean(model, clean, corrupted, labels, layers, width=3):
@@ -505,6 +538,68 @@ def _sweep_from_clean(model, clean, corrupted, labels, layers, width=3):
 def _restored_probabilities(model, clean, corrupted, labels, layers, width=3):
     effects = window_sweep(model, clean, corrupted, labels, layers, width)
     return effects + _right(model(corrupted), labels)[:, None]
+
+
+def _sweep_in_another_metric(metric):
+    def wrong(model, clean, corrupted, labels, layers, width=3):
+        effects, before = [], metric(model(corrupted), model(clean), labels)
+        for centre in range(len(layers)):
+            window = layers[max(0, centre - width // 2) : centre + width // 2 + 1]
+            effects.append(metric(_patched(model, window, clean, corrupted), model(clean), labels) - before)
+        return torch.stack(effects, dim=1)
+
+    return wrong
+
+
+def _patched(model, window, clean, corrupted):
+    with torch.no_grad():
+        with capture(model, window) as acts:
+            model(clean)
+        with replace(model, {layer: acts[layer] for layer in window}):
+            return model(corrupted)
+
+
+def _clean_again(model, clean, corrupted, labels, layers, width=3):
+    """Right, with a run of the clean pictures for each window."""
+    effects = []
+    for centre in range(len(layers)):
+        window = layers[max(0, centre - width // 2) : centre + width // 2 + 1]
+        patched = _patched(model, window, clean, corrupted)
+        effects.append(indirect_effect(None, model(corrupted), patched, labels))
+    return torch.stack(effects, dim=1)
+
+
+def _sweep_with_hooks_left(model, clean, corrupted, labels, layers, width=3):
+    effects = window_sweep(model, clean, corrupted, labels, layers, width)
+    model.get_submodule(layers[0]).register_forward_hook(lambda module, inputs, output: output)
+    return effects
+
+
+class _Counted(_ToyTransformer):
+    """A small transformer that remembers what went through it."""
+
+    def __init__(self, seed, layers):
+        super().__init__(seed, layers)
+        self.seen = []
+
+    def forward(self, pictures):
+        self.seen.append(pictures.detach().clone())
+        return super().forward(pictures)
+
+
+def _sweep_judge(learner):
+    """How often did the clean pictures run, and is the network afterwards what it was?"""
+    model, count = _Counted(9, 5), 5
+    clean, corrupted, _ = _toy_pictures(9, 2)
+    learner(model, clean, corrupted, torch.tensor([0, 1]), _toy_layers(count), 3)
+    for module in model.modules():
+        if module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__:
+            return Problem(mistake="hook-left")
+    # Counted by the first picture, so that clean and corrupted may run together, or picture by picture.
+    runs = sum(int((part == clean[0]).flatten(1).all(dim=1).sum()) for part in model.seen)
+    if runs > 1:
+        return Problem(f"(Counted: {runs} runs of the clean pictures for {count} windows.)", mistake="clean-again")
+    return None
 
 
 def _sweep_cases(seed):
@@ -523,6 +618,7 @@ SWEEP = CodeExercise(
     minutes=12,
     reference=window_sweep,
     cases=_sweep_cases,
+    judge=_sweep_judge,
     setup_source=(
         "from vizcourse.hooks import capture, replace\nfrom vizcourse.exercises.activation_patching import indirect_effect"
     ),
@@ -635,6 +731,66 @@ SWEEP = CodeExercise(
                 model, clean, corrupted, labels, layers, width
             ).mean(0),
         ),
+        Mistake(
+            "against-clean",
+            "You compare with the clean run, so this says what is still missing. `indirect_effect` compares with the corrupted "
+            "run: hand it the corrupted logits second.",
+            lambda model, clean, corrupted, labels, layers, width=3: (
+                _restored_probabilities(model, clean, corrupted, labels, layers, width) - _right(model(clean), labels)[:, None]
+            ),
+        ),
+        Mistake(
+            "sign",
+            "The sign is turned: what a window gives back counts as positive. In `indirect_effect` the corrupted logits come "
+            "second, the restored ones third.",
+            lambda model, clean, corrupted, labels, layers, width=3: (
+                -window_sweep(model, clean, corrupted, labels, layers, width)
+            ),
+        ),
+        Mistake(
+            "normalised",
+            "You divide by the total effect. That comes later; here the plain difference of probabilities is asked for.",
+            lambda model, clean, corrupted, labels, layers, width=3: (
+                window_sweep(model, clean, corrupted, labels, layers, width)
+                / _total_effect(model(clean), model(corrupted), None, labels)[:, None]
+            ),
+        ),
+        Mistake(
+            "always-three",
+            "The width is three whatever `width` says. Go width // 2 to each side.",
+            lambda model, clean, corrupted, labels, layers, width=3: window_sweep(model, clean, corrupted, labels, layers, 3),
+        ),
+        Mistake(
+            "log-probability",
+            "These are changes of the log-probability. The effect is a difference of probabilities: use `indirect_effect`.",
+            _sweep_in_another_metric(lambda logits, clean, labels: logits.log_softmax(1)[torch.arange(len(labels)), labels]),
+        ),
+        Mistake(
+            "logits",
+            "These are changes of the logit. The effect is a difference of probabilities: use `indirect_effect`.",
+            _sweep_in_another_metric(lambda logits, clean, labels: logits[torch.arange(len(labels)), labels]),
+        ),
+        Mistake(
+            "trap",
+            "Every column is the whole total effect: the patched runs came out as the clean run. That happens where the output "
+            "of a whole block is patched (the trap of exercise 4.5) and where all layers are patched at once. Patch the "
+            "`layers` of the window, by their names.",
+            lambda model, clean, corrupted, labels, layers, width=3: _total_effect(
+                model(clean), model(corrupted), None, labels
+            )[:, None].expand(-1, len(layers)),
+        ),
+        Mistake(
+            "clean-again",
+            "The effects are right, but the clean pictures ran more than once. They are the same for every window: capture "
+            "all layers in *one* run, before the loop.",
+            _clean_again,
+        ),
+        Mistake(
+            "hook-left",
+            "The effects are right, but a hook is still on the network, and would meddle with every later run. Keep the handle "
+            "and call `handle.remove()`, or use `with`, which does it for you.",
+            _sweep_with_hooks_left,
+        ),
     ),
     unlisted=(
         _with_windows(lambda centre, half, count: _clipped(centre - half + 1, centre + half + 1, count)),
@@ -676,15 +832,20 @@ READING = AnswerExercise(
         ),
         Mistake(
             "published",
-            "That is the published finding for another network on CIFAR-10 (layer 4 and the last ones). Read what was "
+            "The fourth layer (3 or 4, as one counts) is what was published for another network, on CIFAR-10. Read what was "
             "measured *here*.",
-            lambda value: len(value) == 2 and value[0] in (3, 4, 5, 10, 11) and value[1] in (3, 4, 5),
+            lambda value: len(value) == 2 and {int(each) for each in value} <= {3, 4},
             example=(4, 4),
+        ),
+        Mistake(
+            "second",
+            "The window is right. Of the single layers, 3 comes second: look for the largest of `single.mean`.",
+            (1, 3),
         ),
         Mistake("smallest", "These are the layers with the *smallest* effect: argmin where argmax is meant.", (11, 11)),
     ),
     unlisted=((2, 0), (1, 2), (3, 2)),
-    insight="A window blurs: the plot with windows peaks at 1, because no other window of three holds the layers 0, 1 and 2.",
+    insight="A window blurs: of all windows of three, only the one around 1 holds the layers 0, 1 and 2 together.",
     used_next="Section by section you now find out what such a peak does *not* say.",
 )
 
@@ -811,12 +972,26 @@ def _flower_runs():
     return model, clean, corrupted, dict(acts), scenes.label(scene)
 
 
-def restored_probabilities(cells):
-    """Class probabilities (classes,) of the red cornflower with some cells, (component, layer), as in the blue one."""
+def _restored(cells):
     model, _, corrupted, clean_outputs, _ = _flower_runs()
     names = [f"encoder.layers.encoder_layer_{layer}.{_PARTS[component]}" for component, layer in cells]
     with torch.no_grad(), replace(model, {name: clean_outputs[name] for name in names}):
-        return model(corrupted).softmax(1)[0]
+        return model(corrupted)[0]
+
+
+def restored_probabilities(cells):
+    """Class probabilities (classes,) of the red cornflower with some cells, (component, layer), as in the blue one."""
+    return _restored(cells).softmax(0)
+
+
+def share_of_difference(cells):
+    """Normalised logit difference, cornflower against poppy: 0 as the red flower, 1 as the blue one."""
+    model, clean, _, _, label = _flower_runs()
+    rival = scenes.CLASSES.index(scenes.counterpart(scenes.CLASSES[label]))
+    with torch.no_grad():
+        runs = [model(clean)[0], _restored([]), _restored(cells)]
+    before, after, patched = (float(logits[label] - logits[rival]) for logits in runs)
+    return (patched - after) / (before - after)
 
 
 def _brings_back(cells):
@@ -828,10 +1003,27 @@ def _cell_name(cell):
     return f"{cell[0]} of layer {cell[1]}"
 
 
+#: Other words for a cell's component: the bay's own buttons say A, M and R.
+_ALSO = {"a": "attn_out", "attn": "attn_out", "attention": "attn_out", "m": "mlp_out", "mlp": "mlp_out", "r": "resid"}
+
+
+def _cell(cell):
+    """A cell as (component, layer), from a pair in either order, or from what stands on its button, such as "M0"."""
+    component, layer = (cell.strip()[:1], cell.strip()[1:]) if isinstance(cell, str) else cell
+    if isinstance(layer, str) and not layer.strip().isdigit():
+        component, layer = layer, component
+    component = str(component).strip().lower()
+    return _ALSO.get(component, component), int(layer)
+
+
 def _cells_of(value):
     """The cells of a patch bay's state, or of a plain list of (component, layer), without doubles."""
-    cells = value["cells"] if isinstance(value, Mapping) else value
-    cells = {(str(component), int(layer)) for component, layer in cells}
+    cells = value
+    if isinstance(value, Mapping):  # a bay's state, or the layers of each component
+        cells = value["cells"] if "cells" in value else [(name, layer) for name, layers in value.items() for layer in layers]
+    if isinstance(cells, tuple) and len(cells) == 2 and isinstance(cells[0], str) and not isinstance(cells[1], str | tuple):
+        cells = [cells]  # one cell alone
+    cells = {_cell(cell) for cell in cells}
     for component, layer in cells:
         if component not in (*_PARTS, "resid") or layer not in range(12):
             raise ValueError(f"there is no cell ({component!r}, {layer}): components are attn_out and mlp_out, layers 0 to 11.")
@@ -839,10 +1031,10 @@ def _cells_of(value):
 
 
 def _cells_judge(value):
-    if not isinstance(value, Mapping | Sequence) or isinstance(value, str):
+    if not isinstance(value, Mapping | Sequence | Set) or isinstance(value, str):
         return "Pass the patch bay itself, or a list of cells such as [('attn_out', 3), ('mlp_out', 5)]."
     cells = _cells_of(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and "cells" in value:
         _, clean, corrupted, _, _ = _flower_runs()
         shown = [torch.as_tensor(value[name]).reshape(-1, *clean.shape[1:]) for name in ("clean", "corrupted")]
         if not all(torch.allclose(one, wanted, atol=2e-2) for one, wanted in zip(shown, (clean, corrupted), strict=True)):
@@ -854,7 +1046,10 @@ def _cells_judge(value):
     if any(component == "resid" for component, _ in cells):
         return Problem(mistake="trap")
     label = _flower_runs()[-1]
-    measured = f"Measured: probability of cornflower {float(restored_probabilities(cells)[label]):.2f}."
+    measured = (
+        f"Measured: probability of cornflower {float(restored_probabilities(cells)[label]):.2f}, "
+        f"normalised logit difference {share_of_difference(cells):.2f}."
+    )
     if not _brings_back(cells):
         return Problem(measured, mistake="single" if len(cells) == 1 else "not-restored")
     spare = [cell for cell in cells if _brings_back([other for other in cells if other != cell])]
@@ -904,8 +1099,8 @@ SMALLEST_SET = AnswerExercise(
     hints=(
         "Switch on all cells of the first few layers: the cornflower is back. Now switch off one cell after the other, and "
         "keep off each that is not missed. Where you end depends on the order in which you try.",
-        "Always adding the cell that helps most ends in four cells. Cells work in teams: look for partners that do nothing "
-        "alone.",
+        "Always adding the cell that helps the probability most ends in four cells. Watch the normalised logit difference "
+        "under the bay: it moves long before the probability does, and some cells do more in company than alone.",
         "Three cells are enough, none of them later than layer 3, and the MLP of layer 0 is one of them.",
     ),
     mistakes=(
@@ -917,7 +1112,7 @@ SMALLEST_SET = AnswerExercise(
         ),
         Mistake(
             "single",
-            "No single cell brings the cornflower back in this picture; the early ones do something only together.",
+            "No single cell brings the cornflower back in this picture. The answer tips only when several push together.",
             [("attn_out", 0)],
         ),
         Mistake(
@@ -954,7 +1149,7 @@ SMALLEST_SET = AnswerExercise(
         ),
     ),
     unlisted=([("head", 3)], 3, "attn_out 1"),
-    insight="No cell of the three does anything alone: an AND gate, which a sweep of single cells cannot see.",
+    insight="By the probability no cell of the three does anything alone. The next cell asks the logits, too.",
     used_next="Keep it in mind when you read any plot of single-cell effects, here or in a paper.",
 )
 
@@ -1022,6 +1217,9 @@ def _metric_cases(seed):
         rows = torch.arange(pictures)
         clean[rows, right] += 6
         corrupted[rows, wrong] += 3
+        third = min(set(range(classes)) - {int(right[-1]), int(wrong[-1])})
+        clean[-1, third] += 12  # the classes that are asked for need not be those that a run prefers
+        corrupted[-1, third] += 9
         patched[0] = corrupted[0] - (clean[0] - corrupted[0]) / 4  # this patch does harm
         patched[-1] += 2 * clean[-1]  # and this one does too much
         cases.append((clean, corrupted, patched, right, wrong))
@@ -1112,6 +1310,48 @@ METRIC = CodeExercise(
         ),
         Mistake("sum", "You add the two logits; the *difference* is asked for, right − wrong.", _sum_of_logits),
         Mistake(
+            "averaged",
+            "You average over the pictures. Keep one number for each picture, (N,).",
+            _from_differences(lambda clean, corrupted, patched: ((patched - corrupted) / (clean - corrupted)).mean()),
+        ),
+        Mistake(
+            "added-up",
+            "You add up over the pictures. Keep one number for each picture, (N,).",
+            _from_differences(lambda clean, corrupted, patched: ((patched - corrupted) / (clean - corrupted)).sum()),
+        ),
+        Mistake(
+            "corrupted-class",
+            "You take for the wrong class what the corrupted run prefers. That is mostly the same class, and not always: take "
+            "`wrong`.",
+            lambda clean, corrupted, patched, right, wrong: normalised_logit_difference(
+                clean, corrupted, patched, right, corrupted.argmax(1)
+            ),
+        ),
+        Mistake(
+            "clean-class",
+            "You take for the right class what the clean run prefers. That is mostly the same class, and not always: take "
+            "`right`.",
+            lambda clean, corrupted, patched, right, wrong: normalised_logit_difference(
+                clean, corrupted, patched, clean.argmax(1), wrong
+            ),
+        ),
+        Mistake(
+            "log-probabilities",
+            "You normalise the log-probability of the right class. The wrong class's logit is missing: LD is the difference of "
+            "the two.",
+            lambda clean, corrupted, patched, right, wrong: _right_class_only(
+                clean.log_softmax(1), corrupted.log_softmax(1), patched.log_softmax(1), right, wrong
+            ),
+        ),
+        Mistake(
+            "probability-of-right",
+            "You normalise the probability of the right class. LD is a difference of two *logits*, right − wrong, without a "
+            "softmax.",
+            lambda clean, corrupted, patched, right, wrong: _right_class_only(
+                clean.softmax(1), corrupted.softmax(1), patched.softmax(1), right, wrong
+            ),
+        ),
+        Mistake(
             "labels-as-columns",
             "`logits[:, right]` takes *all* classes of the list from *every* picture, an N × N table. Pair them up: "
             "`logits[torch.arange(N), right]`.",
@@ -1120,12 +1360,10 @@ METRIC = CodeExercise(
     ),
     unlisted=(
         _from_differences(lambda clean, corrupted, patched: (patched - corrupted) / (clean + corrupted)),
-        lambda clean, corrupted, patched, right, wrong: normalised_logit_difference(
-            clean, corrupted, patched, right, wrong
-        )[None],
-        lambda clean, corrupted, patched, right, wrong: normalised_logit_difference(
-            clean, corrupted, patched, right, wrong
-        ).mean(),
+        lambda clean, corrupted, patched, right, wrong: normalised_logit_difference(clean, corrupted, patched, right, wrong)[
+            None
+        ],
+        _from_differences(lambda clean, corrupted, patched: (patched - corrupted) / (patched - clean)),
     ),
     insight="0 is the corrupted run, 1 the clean one. Nothing forbids −0.3 or 1.4, and those are often the interesting cells.",
     used_next="The next figure sets it beside the probability: they agree on the peak, not on what is left after it.",
@@ -1174,6 +1412,54 @@ def _product(clean, corrupted, gradient):
 def _exact_logit_effect(model, layer, clean, corrupted, labels):
     rows = torch.arange(len(labels))
     return (patch_layer(model, layer, clean, corrupted) - model(corrupted))[rows, labels]
+
+
+def _no_graph(model, layer, clean, corrupted, labels):
+    with torch.enable_grad(), capture(model, layer) as acts:
+        logits = model(corrupted)
+        return torch.autograd.grad(logits[torch.arange(len(labels)), labels].sum(), acts[layer])
+
+
+def _gradient_at_the_other_run(model, layer, clean, corrupted, labels):
+    with torch.no_grad(), capture(model, layer) as acts:
+        model(clean)
+    with torch.enable_grad():
+        logits = model(corrupted.clone().requires_grad_())
+        return torch.autograd.grad(logits[torch.arange(len(labels)), labels].sum(), acts[layer])
+
+
+def _gradient_at_the_clean_graph(model, layer, clean, corrupted, labels):
+    with torch.enable_grad(), capture(model, layer) as acts:
+        model(clean.clone().requires_grad_())
+    with torch.enable_grad():
+        logits = model(corrupted.clone().requires_grad_())
+        return torch.autograd.grad(logits[torch.arange(len(labels)), labels].sum(), acts[layer])
+
+
+def _grad_of_an_activation(model, layer, clean, corrupted, labels):
+    with torch.enable_grad(), capture(model, layer) as acts:
+        model(corrupted.clone().requires_grad_())
+    missing = None  # what `.grad` of anything but a leaf is
+    return acts[layer] * missing
+
+
+def _tuple_of_gradients(model, layer, clean, corrupted, labels):
+    here, gradient = _gradient(model, layer, corrupted, lambda logits: logits[torch.arange(len(labels)), labels].sum())
+    return here * (gradient,)
+
+
+def _estimate_at_the_pixels(model, layer, clean, corrupted, labels):
+    images = corrupted.clone().requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(model(images)[torch.arange(len(labels)), labels].sum(), images)
+    return ((clean - corrupted) * gradient).sum(dim=(1, 2, 3))
+
+
+def _mean_of_both_gradients(model, layer, clean, corrupted, labels):
+    return (
+        _estimate(_product)(model, layer, clean, corrupted, labels)
+        + _estimate(_product, at_clean=True)(model, layer, clean, corrupted, labels)
+    ) / 2
 
 
 def _estimate_cases(seed):
@@ -1236,7 +1522,7 @@ ATTRIBUTION = CodeExercise(
         ),
         Mistake(
             "corrupted-alone",
-            "This is corrupted activation times gradient (\"gradient × input\"); the clean run does not come in at all. The "
+            'This is corrupted activation times gradient ("gradient × input"); the clean run does not come in at all. The '
             "step goes from the corrupted activation to the clean one.",
             _estimate(lambda clean, corrupted, gradient: (corrupted * gradient).sum(dim=(1, 2))),
         ),
@@ -1305,9 +1591,68 @@ ATTRIBUTION = CodeExercise(
         ),
         Mistake(
             "exact",
-            "That is the exact effect, from a patched run for every layer. The point is the *estimate*: with one gradient you "
-            "get all layers at once.",
+            "These are the exact effects. A patched run gives them, and so does (nearly) a gradient averaged over many steps "
+            "from the corrupted to the clean activation: both take more runs. What is asked for is the *estimate*, with the "
+            "one gradient at the corrupted run.",
             _exact_logit_effect,
+        ),
+        Mistake(
+            "no-graph",
+            "There is no graph to differentiate: nothing in this run asks for a gradient. The weights need none here, so let "
+            "the pictures: run `corrupted.clone().requires_grad_()`, and not under `torch.no_grad()`.",
+            _no_graph,
+        ),
+        Mistake(
+            "other-runs-activation",
+            "You ask for the gradient at the activation of the *clean* run; the logits of the corrupted run do not depend on "
+            "it. Capture the corrupted run's own activation, and differentiate at that.",
+            _gradient_at_the_other_run,
+        ),
+        Mistake(
+            "clean-runs-graph",
+            "You ask for the gradient at the activation of the *clean* run, and the logits of the corrupted run do not depend "
+            "on it. Capture the corrupted run's own activation, and differentiate at that.",
+            _gradient_at_the_clean_graph,
+        ),
+        Mistake(
+            "no-grad-kept",
+            "`.backward()` leaves no `.grad` on an activation: it is no leaf of the graph. Ask for it, "
+            "`torch.autograd.grad(logits[rows, labels].sum(), acts[layer])[0]`, or call `acts[layer].retain_grad()` before.",
+            _grad_of_an_activation,
+        ),
+        Mistake(
+            "not-summed-logits",
+            "`torch.autograd.grad` starts from one number, and there is a logit for each picture: hand it their `.sum()`.",
+            lambda model, layer, clean, corrupted, labels: (
+                _gradient(model, layer, corrupted, lambda logits: logits[torch.arange(len(labels)), labels])
+                and attribution_estimate(model, layer, clean, corrupted, labels)
+            ),
+        ),
+        Mistake(
+            "tuple",
+            "`torch.autograd.grad` gives a *tuple*, one gradient for each tensor asked for. Take its first entry, `[0]`.",
+            _tuple_of_gradients,
+        ),
+        Mistake(
+            "pixels",
+            "You take the step and the gradient at the pixels. Take both at the output of `layer`: capture it in either run.",
+            _estimate_at_the_pixels,
+        ),
+        Mistake(
+            "log-probability",
+            "You take the gradient of the log-probability. Take that of the logit itself.",
+            _estimate(_product, metric=lambda logits, rows, labels: logits.log_softmax(1)[rows, labels].sum()),
+        ),
+        Mistake(
+            "averaged-over-pictures",
+            "You average over the pictures. One number for each picture is asked for, (N,).",
+            _estimate(lambda clean, corrupted, gradient: _product(clean, corrupted, gradient).mean()),
+        ),
+        Mistake(
+            "both-ends",
+            "You average the gradients of the clean and of the corrupted run. Take the one at the corrupted run alone, where "
+            "the patch starts.",
+            _mean_of_both_gradients,
         ),
     ),
     unlisted=(

@@ -28,6 +28,7 @@ from torchvision.models import VisionTransformer
 from tqdm.auto import tqdm
 
 from vizcourse.hooks import capture, override, replace, resolve
+from vizcourse.methods.attention import head_values
 from vizcourse.methods.corruptions import (
     Pictures,
     Shifted,
@@ -134,14 +135,6 @@ def window_layers(layer: int, window: int, layers: int) -> range:
         raise ValueError(f"A window of {window} does not fit: this network has {layers} layers, so choose 1 to {layers}.")
     first = layer - window // 2
     return range(max(first, 0), min(first + window, layers))
-
-
-def head_values(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
-    """What each head has gathered, (N, tokens, heads, width of a head), before the output matrix mixes the heads."""
-    count, length, width = tokens.shape
-    projected = functional.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
-    query, key, value = projected.view(count, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
-    return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2)
 
 
 class _Run:

@@ -21,8 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from vizcourse.methods import activation_patching as patching
+from vizcourse.methods import attention
 from vizcourse.methods.activation_patching import METRICS, PatchingResult, measure
 from vizcourse.models import load
+from vizcourse.models.zoo import WeightsError
 from vizcourse.worlds import photos, scenes
 
 FILE = Path(__file__).with_name("04_activation_patching.json")
@@ -53,11 +55,6 @@ def partners(some: list) -> Tensor:
     return scenes.render([each.replace(colour=scenes.OWN_COLOUR[scenes.counterpart(each.object)]) for each in some], 96)
 
 
-def unrelated(count: int) -> Tensor:
-    """The numbers of pictures that have nothing to do with those from 0 to `count` - 1, one for each."""
-    return torch.arange(count).roll(count // 2 + 1 if count > 2 else 1)
-
-
 @functools.cache
 def photographs(count: int) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     images, labels, names = photos.cifar10("test", limit=count)
@@ -86,12 +83,20 @@ def logits(
     return tuple(torch.cat(each) for each in zip(*parts, strict=True))
 
 
+def numbers(values: Tensor) -> list:
+    return [round(value, 4) for value in values.tolist()]
+
+
+def averaged(values: Tensor) -> dict:
+    """Mean over pictures (N, …) and its 95 % interval, from the resamples of `PatchingResult`."""
+    none = values.new_zeros(len(values))
+    result = PatchingResult(values, none, none, (), "", 1, "denoising", "")
+    low, high = result.interval
+    return {"mean": numbers(result.mean), "low": numbers(low), "high": numbers(high), "pictures": len(values)}
+
+
 def summary(result: PatchingResult) -> dict:
     """Means and 95 % intervals, rounded: what the lesson draws."""
-
-    def numbers(values: Tensor) -> list:
-        return [round(value, 4) for value in values.tolist()]
-
     total = PatchingResult(result.total[:, None], result.clean, result.corrupted, ("total",), "", 1, "denoising", result.metric)
     return {
         "pictures": len(result.effects),
@@ -105,6 +110,8 @@ def summary(result: PatchingResult) -> dict:
         "normalised low": numbers(result.normalised_interval[0]),
         "normalised high": numbers(result.normalised_interval[1]),
         "standard deviation": numbers(result.effects.std(dim=0)),
+        # How many of the resamples have their largest mean at each layer: how sure the peak is.
+        "peak": numbers(torch.bincount(result._resampled[0].argmax(dim=1), minlength=result.effects.shape[1]) / 2000),
     }
 
 
@@ -136,10 +143,21 @@ def study(
             for group, chosen in {"colour": targets < COLOURS, "free": targets >= COLOURS}.items():
                 if 1 < chosen.sum() < len(targets):
                     found[metric][group] = summary(result[chosen])
+        elif metric == "probability":
+            for number, name in enumerate(model.classes):
+                if (targets == number).sum() > 1:
+                    found[metric][name] = summary(result[targets == number])
+            # As in the project's own example, a deer that is taken for a cat in grey.
+            flipped = (before.argmax(dim=1) == targets) & (after.argmax(dim=1) != targets)
+            if flipped.sum() > 1:
+                found[metric]["flipped"] = summary(result[flipped])
     return found
 
 
 # ---------------------------------------------------------------------------------------------------------- experiments
+
+#: Two networks that differ in nothing but what makes their tokens.
+FIRST_LAYERS = ("vit-cifar10-linear", "vit-cifar10-stem")
 
 EXPERIMENTS: dict[str, Callable[[], dict]] = {}
 
@@ -150,27 +168,18 @@ def grey(component: str, window: int, count: int, direction: str = "denoising") 
     return study(load("vit-scenes"), images, patching.greyscale(images), targets, component, window, direction=direction)
 
 
-def photographs_grey(component: str, window: int, count: int, direction: str = "denoising") -> dict:
+def photographs_grey(
+    component: str, window: int, count: int, direction: str = "denoising", network: str = "vit-cifar10"
+) -> dict:
     """The seed's own pictures: colour against greyscale, on the test photographs of CIFAR-10."""
     images, targets, _ = photographs(count)
-    return study(load("vit-cifar10"), images, patching.greyscale(images), targets, component, window, direction=direction)
+    return study(load(network), images, patching.greyscale(images), targets, component, window, direction=direction)
 
 
 def partner(component: str, window: int, count: int, direction: str = "denoising") -> dict:
     """The colour of the other class of the pair, all else equal."""
     some, images, targets, _ = drawn(count, colours_only=True)
     return study(load("vit-scenes"), images, partners(some), targets, component, window, direction=direction)
-
-
-def stranger(component: str, window: int, count: int) -> dict:
-    """Control: the activations of an unrelated picture in colour are put into the greyscale run."""
-    _, images, targets, _ = drawn(count)
-    others = unrelated(count)
-    same = targets[others] == targets
-    found = study(
-        load("vit-scenes"), images[others][~same], patching.greyscale(images)[~same], targets[~same], component, window
-    )
-    return found
 
 
 def blind(component: str, window: int, count: int) -> dict:
@@ -195,6 +204,109 @@ def corrupted_by(kind: str, strength: float, component: str, count: int, network
     return study(model, images, corrupted, targets, component, 3)
 
 
+DONORS = ("own picture", "own colour, same object", "own colour, other object", "partner's colour, same object",
+          "partner's colour, other object")  # fmt: skip
+#: Objects of no pair, which the world paints in any colour: a red umbrella is as usual as a blue one.
+OTHERS = ("car", "bicycle", "house", "church", "sailing boat", "rocket", "umbrella", "clock")
+
+
+def donors(some: list) -> dict[str, list]:
+    """For each scene the scenes that lend their activations: the colour crossed with the object, all else drawn anew."""
+    fresh = scenes.sample(len(some), SEED + 1, object=scenes.CLASSES[:COLOURS])
+    found: dict[str, list] = {"own picture": some}
+    for number, (one, other) in enumerate(zip(some, fresh, strict=True)):
+        twin = scenes.counterpart(one.object)
+        for words, wearer in {"own colour": one.object, "partner's colour": twin}.items():
+            colour = scenes.OWN_COLOUR[wearer]
+            found.setdefault(f"{words}, same object", []).append(other.replace(object=wearer, colour=colour))
+            stranger = other.replace(object=OTHERS[number % len(OTHERS)], colour=colour)
+            found.setdefault(f"{words}, other object", []).append(stranger)
+    return found
+
+
+def transplant(component: str, window: int, count: int) -> dict:
+    """Activations of five donors in the greyscale run, which has no colour of its own: whose colour comes out?
+
+    Logit difference between the class and its partner. "colour" and "object" are the two main effects of the crossed
+    four: own colour minus partner's colour, same object minus other object, each averaged over the other factor.
+    """
+    model = load("vit-scenes")
+    some, images, targets, _ = drawn(count, colours_only=True)
+    rivals = torch.tensor([scenes.CLASSES.index(scenes.counterpart(each.object)) for each in some])
+    corrupted, found, effects = patching.greyscale(images), {"pictures": count, "window": window}, {}
+    for name, lent in donors(some).items():
+        patched, _, after = logits(model, scenes.render(lent, 96), corrupted, component, window)
+        for metric in ("probability", "logit_difference"):
+            value = functools.partial(measure, targets=targets, metric=metric, against=rivals)
+            each = torch.stack([value(patched[:, layer]) for layer in range(patched.shape[1])], dim=1)
+            effects[name, metric] = each - value(after)[:, None]
+            found.setdefault(metric, {})[name] = averaged(effects[name, metric])
+    own, own_other, partner, partner_other = (effects[name, "logit_difference"] for name in DONORS[1:])
+    found["colour"] = averaged((own + own_other - partner - partner_other) / 2)
+    found["object"] = averaged((own + partner - own_other - partner_other) / 2)
+    found["both"] = averaged((own - own_other - partner + partner_other) / 2)  # colour counts more on its own object
+    return found
+
+
+def inside(part: str, count: int) -> dict:
+    """One part of each attention alone, all heads and tokens: its queries, keys, values, pattern, or all of it."""
+    model = load("vit-scenes")
+    some, images, targets, _ = drawn(count, colours_only=True)
+    corrupted = partners(some)
+    rivals = torch.tensor([scenes.CLASSES.index(scenes.counterpart(each.object)) for each in some])
+    value = functools.partial(measure, targets=targets, metric="logit_difference", against=rivals)
+    parts = ("pattern", "value") if part == "all" else (part,)
+    with torch.no_grad():
+        before, after = (value(model(each)) for each in (images, corrupted))
+    effects = torch.stack(
+        [value(attention.patch_parts(model, images, corrupted, parts, [layer])) - after for layer in range(12)], dim=1
+    )
+    return summary(PatchingResult(effects, before, after, (), part, 1, "denoising", "logit_difference"))
+
+
+def token_map(count: int) -> dict:
+    """One token of the residual stream at a time: how much of what all places give back comes from the object's own?"""
+    model = load("vit-scenes")
+    some, images, targets, masks = drawn(count, colours_only=True)
+    touched = torch.nn.functional.adaptive_max_pool2d(masks.float(), (6, 6)).bool().flatten(1)
+    rivals = torch.tensor([scenes.CLASSES.index(scenes.counterpart(each.object)) for each in some])
+    corrupted = partners(some)
+    shares = []
+    for number in range(count):
+        places = one_token_each(
+            model, images[number], corrupted[number], int(targets[number]), int(rivals[number]), layers=range(0, 12, 2)
+        )
+        total = places[:, 1:].clamp(min=0).sum(dim=1).clamp(min=1e-6)
+        own = places[:, 1:].clamp(min=0)[:, touched[number]].sum(dim=1) / total
+        shares.append(torch.stack([own, places[:, 1:].sum(dim=1), places[:, 0]]))
+    shares = torch.stack(shares)
+    names = ("share of the object's tokens", "sum over places", "class token")
+    return {name: averaged(shares[:, row]) for row, name in enumerate(names)} | {
+        "layers": list(range(0, 12, 2)),
+        "tokens of the object": round(float(touched.float().mean()), 4),
+    }
+
+
+def one_token_each(model, clean: Tensor, corrupted: Tensor, target: int, rival: int, *, layers) -> Tensor:
+    """Normalised logit difference (layers, tokens) of one picture (3, H, W), one token of the residual stream at a time."""
+    tokens = model.seq_length
+    runs = patching.record(model, clean[None].expand(tokens, -1, -1, -1), corrupted[None].expand(tokens, -1, -1, -1),
+                           components=["resid"])  # fmt: skip
+    side = round((tokens - 1) ** 0.5)
+    regions = torch.eye(tokens)[:, 1:].view(tokens, side, side).bool()  # the first is empty: that row is the class token's
+
+    def difference(outputs: Tensor) -> Tensor:
+        return outputs[:, target] - outputs[:, rival]
+
+    before, after = difference(runs.clean)[0], difference(runs.corrupted)[0]
+    rows = []
+    for layer in layers:
+        places = difference(runs.patch([("resid", layer)], tokens=regions))
+        places[0] = difference(runs.patch([("resid", layer)], tokens="class"))[0]
+        rows.append((places - after) / (before - after))
+    return torch.stack(rows)
+
+
 def single_heads(count: int, corruption: str = "grey") -> dict:
     some, images, targets, _ = drawn(count, colours_only=True)
     corrupted = partners(some) if corruption == "partner" else patching.greyscale(images)
@@ -207,6 +319,26 @@ def where(place: str, count: int) -> dict:
     touched = torch.nn.functional.adaptive_max_pool2d(masks.float(), (6, 6)).bool()
     tokens = {"class": "class", "object": touched, "background": ~touched}[place]
     return study(load("vit-scenes"), images, partners(some), targets, "resid", 1, tokens=tokens)
+
+
+def where_difference(count: int) -> dict:
+    """Class token minus the object's tokens, picture by picture: from which layer on does it give back more?"""
+    model = load("vit-scenes")
+    some, images, targets, masks = drawn(count, colours_only=True)
+    touched = torch.nn.functional.adaptive_max_pool2d(masks.float(), (6, 6)).bool()
+    corrupted, found = partners(some), {}
+    outputs = {
+        name: logits(model, images, corrupted, "resid", 1, tokens=tokens)[0]
+        for name, tokens in {"class": "class", "object": touched}.items()
+    }
+    rivals = torch.tensor([scenes.CLASSES.index(scenes.counterpart(each.object)) for each in some])
+    for metric in ("probability", "logit_difference"):
+        values = {
+            name: torch.stack([measure(each[:, layer], targets, metric, rivals) for layer in range(each.shape[1])], dim=1)
+            for name, each in outputs.items()
+        }
+        found[metric] = averaged(values["class"] - values["object"])
+    return found
 
 
 def approximation(component: str, count: int) -> dict:
@@ -257,8 +389,8 @@ def direct_paths(count: int) -> dict:
 def accuracy_in_grey(count: int) -> dict:
     """How often each network is right, in colour and in greyscale, on the pictures of the studies."""
     found = {}
-    for name in ("vit-scenes", "vit-cifar10"):
-        images, targets = photographs(count)[:2] if name == "vit-cifar10" else drawn(count)[1:3]
+    for name in ("vit-scenes", "vit-cifar10", *FIRST_LAYERS):
+        images, targets = photographs(count)[:2] if name.startswith("vit-cifar10") else drawn(count)[1:3]
         model = load(name)
         for kind, some in {"colour": images, "grey": patching.greyscale(images)}.items():
             with torch.no_grad():
@@ -276,7 +408,17 @@ def register(many: int = MANY, some: int = SOME) -> None:
         ("grey-attn_out-1", lambda: grey("attn_out", 1, many)),
         ("partner-attn_out-3", lambda: partner("attn_out", 3, some)),
         ("partner-attn_out-1", lambda: partner("attn_out", 1, some)),
-        ("stranger-attn_out-3", lambda: stranger("attn_out", 3, some)),
+        ("transplant", lambda: transplant("attn_out", 3, some)),
+        *(
+            (f"photos-{name}-{window}", functools.partial(photographs_grey, "attn_out", window, many, network=name))
+            for name in FIRST_LAYERS
+            for window in (3, 1)
+        ),
+        ("photos-attn_out-5", lambda: photographs_grey("attn_out", 5, many)),
+        ("photos-attn_out-2", lambda: photographs_grey("attn_out", 2, many)),
+        ("where-difference", lambda: where_difference(some)),
+        *((f"inside-{part}", functools.partial(inside, part, some // 2)) for part in (*attention.PARTS, "all")),
+        ("token-map", lambda: token_map(some // 4)),
         ("grey-attn_out-3-noising", lambda: grey("attn_out", 3, some, "noising")),
         # Denoising on the very pictures of the noising study, so that the two directions can be compared.
         ("grey-attn_out-3-some", lambda: grey("attn_out", 3, some)),
@@ -296,8 +438,8 @@ def register(many: int = MANY, some: int = SOME) -> None:
         ("silhouette-attn_out", lambda: corrupted_by("silhouette", 0, "attn_out", some)),
         ("shuffle-16-attn_out", lambda: corrupted_by("shuffle", 16, "attn_out", some)),
         ("noise-1-attn_out", lambda: corrupted_by("noise", 1, "attn_out", some)),
-        ("grey-attn_out-5", lambda: grey("attn_out", 5, some)),
-        ("grey-attn_out-2", lambda: grey("attn_out", 2, some)),
+        ("grey-attn_out-5", lambda: grey("attn_out", 5, many)),
+        ("grey-attn_out-2", lambda: grey("attn_out", 2, many)),
         ("photos-noise-3-attn_out", lambda: corrupted_by("noise", 3, "attn_out", some, "vit-cifar10")),
         ("photos-blur-1-attn_out", lambda: corrupted_by("blur", 1, "attn_out", some, "vit-cifar10")),
         ("approximation-heads", lambda: approximation("heads", some // 2)),
@@ -321,7 +463,11 @@ def main() -> None:
     found = results() if FILE.exists() else {}
     for name in options.names or [name for name in EXPERIMENTS if options.pictures or name not in found]:
         started, processor = time.perf_counter(), time.process_time()
-        entry = EXPERIMENTS[name]()
+        try:
+            entry = EXPERIMENTS[name]()
+        except (photos.PhotosUnavailable, WeightsError) as reason:
+            print(f"{name}: left out. {reason}", flush=True)
+            continue
         seconds = f"{time.perf_counter() - started:.0f} s, {time.process_time() - processor:.0f} s of processor time"
         print(f"{name}: {seconds}", flush=True)
         if options.pictures:
