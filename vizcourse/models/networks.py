@@ -327,9 +327,9 @@ def _photos_transformer(classes: int) -> nn.Module:
     )
 
 
-def _patches_transformer(classes: int, **first: object) -> nn.Module:
-    """A narrower transformer for photographs: the two that differ in nothing but what stands before the first layer."""
-    return vision_transformer(classes, image_size=32, width=64, heads=4, hidden=128, **first)
+def _patches_transformer(classes: int) -> nn.Module:
+    """A narrower transformer for photographs, whose tokens are linear maps of patches that do not overlap."""
+    return vision_transformer(classes, image_size=32, patch=8, width=64, heads=4, hidden=128)
 
 
 def _small_residual(classes: int) -> nn.Module:
@@ -372,10 +372,5 @@ ARCHITECTURES: dict[str, Architecture] = {
     **{f"lesions-{kind}": Architecture(_narrow_residual, _lesion_classes, 64) for kind in ("unbiased", "biased", "mixed")},
     "resnet20-cifar10": Architecture(SmallResNet, lambda: _CIFAR10_CLASSES, 32, **_CIFAR10),
     "vit-cifar10": Architecture(_photos_transformer, lambda: _CIFAR10_CLASSES, 32, **_CIFAR10),
-    "vit-cifar10-linear": Architecture(
-        functools.partial(_patches_transformer, patch=8), lambda: _CIFAR10_CLASSES, 32, **_CIFAR10
-    ),
-    "vit-cifar10-stem": Architecture(
-        functools.partial(_patches_transformer, stem=((24, 2), (48, 2), (96, 2))), lambda: _CIFAR10_CLASSES, 32, **_CIFAR10
-    ),
+    "vit-cifar10-linear": Architecture(_patches_transformer, lambda: _CIFAR10_CLASSES, 32, **_CIFAR10),
 }
