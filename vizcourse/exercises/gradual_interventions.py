@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from vizcourse.exercises.core import AnswerExercise, ChoiceExercise, CodeExercise, Mistake, Problem
-from vizcourse.methods.property_gradients import permutation_test
+from vizcourse.methods.property_gradients import fornberg_weights, permutation_test
 from vizcourse.models import load
 from vizcourse.worlds import gradual, scenes
 
@@ -119,6 +119,11 @@ RESPONSE = CodeExercise(
         ),
         Mistake("first-class", "You always follow class 0. Follow class `target`.", _first_class),
         Mistake(
+            "log-softmax",
+            "These are logarithms of probabilities: `softmax(dim=1)`, not `log_softmax`.",
+            lambda model, pictures, target: model(pictures).log_softmax(dim=1)[:, target],
+        ),
+        Mistake(
             "second-class",
             "You always follow class 1, the dog: the column is written down. Follow class `target`, whichever it is.",
             _second_class,
@@ -137,7 +142,7 @@ RESPONSE = CodeExercise(
         Mistake("all-classes", "You give the probabilities of all classes. Take the column of `target` only.", _all_classes),
     ),
     unlisted=(
-        lambda model, pictures, target: model(pictures).log_softmax(dim=1)[:, target],
+        lambda model, pictures, target: model(pictures).softmax(dim=1)[:, -1],
         lambda model, pictures, target: 1 - model(pictures).softmax(dim=1)[:, target],
         lambda model, pictures, target: model(pictures).softmax(dim=1)[:, target].diff(),
     ),
@@ -195,6 +200,17 @@ def _ends_zero(responses, values):
     result = slopes(responses, values)
     result[0] = result[-1] = 0
     return result
+
+
+def _ends_of_a_parabola(responses, values):
+    nodes = range(len(responses))
+    rows = []
+    for place in (0, len(responses) - 1):
+        near = sorted(nodes, key=lambda step: abs(step - place))[:3]
+        rows.append((fornberg_weights(values[near], float(values[place])).to(responses) * responses[near]).sum())
+    inside = slopes(responses, values)
+    inside[0], inside[-1] = rows
+    return inside
 
 
 def _sides_only(responses, values):
@@ -286,6 +302,12 @@ SLOPES = CodeExercise(
             "ends-zero",
             "The slope at both ends is 0 in your answer. Each has one neighbour: use the slope of that gap.",
             _ends_zero,
+        ),
+        Mistake(
+            "parabola-at-the-ends",
+            "At the two ends you take the slope of the parabola through three steps (NumPy's `edge_order=2`). Here the ends "
+            "are one-sided: the slope of the one gap.",
+            _ends_of_a_parabola,
         ),
         Mistake(
             "gaps",
@@ -395,6 +417,17 @@ SCORE = CodeExercise(
             "You average first and take the absolute value then: rises and falls have already cancelled. The other way round.",
             _absolute_afterwards,
         ),
+        Mistake(
+            "not-averaged",
+            "This is the magnitude at every step. The expectation is their mean: one number.",
+            lambda responses, values: slopes(responses, values).abs(),
+        ),
+        Mistake(
+            "two-ends",
+            "This compares the last response with the first alone: a curve that comes back gets 0. Average the slopes' "
+            "magnitudes over all steps.",
+            lambda responses, values: (responses[-1] - responses[0]).abs() / (values[-1] - values[0]),
+        ),
         Mistake("sum", "This is the sum over the steps; it grows with every step that is added. Take the mean.", _sum),
         Mistake("largest", "This is the steepest place. The expectation is the mean over all steps.", _largest),
         Mistake(
@@ -446,7 +479,7 @@ STEPS = AnswerExercise(
     stars=1,
     minutes=4,
     reference=0.72 / 99,
-    tolerance=2e-4,
+    tolerance=5e-5,  # four decimals
     hints=(
         "The score is the mean rise from one step to the next. Ten steps have nine gaps: how much does the probability rise "
         "in all?",
@@ -460,19 +493,29 @@ STEPS = AnswerExercise(
         ),
         Mistake(
             "fence-post",
-            "Nearly: you divided by 10. Ten steps have 9 gaps and a hundred have 99, so the factor is 9/99 = 1/11.",
+            "0.008 is a tenth of 0.08. Ten steps have 9 gaps and a hundred have 99, so the factor is 9/99 = 1/11.",
             0.008,
         ),
+        Mistake(
+            "steps-for-gaps",
+            "0.0072 is 0.72 / 100. The rise in all is right, but 100 steps have 99 gaps.",
+            0.0072,
+        ),
+        Mistake(
+            "rise-of-ten-gaps",
+            "0.0081 is 0.8 / 99. The 99 gaps are right, but ten steps have nine gaps: the rise in all is 9 · 0.08.",
+            0.8 / 99,
+        ),
         Mistake("the-rise", "0.72 is the whole rise of the probability. Divide it by the number of gaps.", 0.72),
-        Mistake("larger", "More steps cut the same rise into smaller pieces: the score falls.", lambda value: value > 0.081,
-                example=0.8),
+        Mistake("larger", "More steps cut the same rise into smaller pieces: the score falls.",
+                lambda value: value > 0.081 and abs(value - 0.72) > 5e-5, example=0.8),
         Mistake(
             "one-step-only",
-            "You divided the rise of one step by 100. First find the rise in all, 9 · 0.08.",
+            "0.0008 is 0.08 / 100, the rise of *one* step over 100. First find the rise in all, 9 · 0.08.",
             0.0008,
         ),
     ),
-    unlisted=(0.0088, 0.01),
+    unlisted=(0.0088, 0.01, 0.0074, 0.007),
     insight="With unit spacing the score depends on how finely one looked: two papers can be compared only with the same "
     "number of steps, or with `values`.",
     used_next="The comparison with the paper in section 11 is made in its unit.",
@@ -542,18 +585,20 @@ def _count(observed, shuffled):
 def _p_cases(seed):
     generator = torch.Generator().manual_seed(seed)
 
-    def scores(count, mean=0.2):
-        return mean + 0.05 * torch.randn(count, generator=generator)
+    def scores(count):
+        """Whole thousand-twenty-fourths, and with the true one a power of two of them: every mean is exact, so that ties
+        are ties in single and in double precision."""
+        return (1024 * (0.2 + 0.05 * torch.randn(count, generator=generator))).round() / 1024
 
     return [
         (torch.tensor(1.0), torch.tensor([4.0, 5.0, 6.0])),
         (torch.tensor(2.0), torch.tensor([2.0, 2.0, 2.0])),
-        (torch.tensor(9.0), torch.tensor([1.0, 2.0, 3.0, 9.5])),
-        (torch.tensor(4.0), torch.tensor([1.0, 2.0, 3.0, 3.5, 0.5])),
-        (torch.tensor(0.01), scores(19)),
-        (torch.tensor(0.27), scores(50)),
-        (torch.tensor(0.15), scores(199)),
-        (torch.tensor(0.31), scores(200)),
+        (torch.tensor(9.0), torch.tensor([1.0, 9.5, 2.5])),
+        (torch.tensor(4.0), torch.tensor([1.0, 2.0, 3.0, 3.5, 0.5, 1.5, 2.5])),
+        (torch.tensor(10 / 1024), scores(15)),
+        (torch.tensor(276 / 1024), scores(63)),
+        (torch.tensor(154 / 1024), scores(255)),
+        (torch.tensor(317 / 1024), scores(255)),
     ]
 
 
@@ -641,7 +686,13 @@ P_VALUE = CodeExercise(
 # --- 7.6 small and certain, large and uncertain ------------------------------------------------------------------------
 
 
+_ROUNDING = 1e-6
+_IN_BETWEEN = 12  # a seed of noise with p = 0.03
+
+
 def _two_curves(value):
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
     try:
         small, large = (torch.as_tensor(curve, dtype=torch.float64).flatten() for curve in value)
     except (TypeError, ValueError, RuntimeError):
@@ -656,33 +707,35 @@ def _curves_judge(value):
     for name, curve in zip(("first", "second"), curves, strict=True):
         if len(curve) != 50:
             return f"Each curve has 50 steps; the {name} has {len(curve)}."
-        if not bool(curve.isfinite().all()) or float(curve.min()) < 0 or float(curve.max()) > 1:
+        if not bool(curve.isfinite().all()) or float(curve.min()) < -_ROUNDING or float(curve.max()) > 1 + _ROUNDING:
             found = f"The {name} runs from {float(curve.min()):.2f} to {float(curve.max()):.2f}."
             return Problem(found, mistake="no-probability")
     spans = [float(curve.max() - curve.min()) for curve in curves]
-    tests = [permutation_test(curve, permutations=999) for curve in curves]
+    tests = [permutation_test(curve) for curve in curves]  # as the learner would call it
     p = [float(test.p_value) for test in tests]
     measured = "Measured: " + "; ".join(
         f"{name} curve span {span:.3f}, p = {chance:.3f}" for name, span, chance in
         zip(("first", "second"), spans, p, strict=True)
     ) + "."
-    if spans[0] >= 0.5 and p[0] > 0.1 and spans[1] <= 0.02 and p[1] < 0.01:
+    small_enough, large_enough = [span <= 0.02 + _ROUNDING for span in spans], [span >= 0.5 - _ROUNDING for span in spans]
+    if large_enough[0] and p[0] > 0.1 and small_enough[1] and p[1] < 0.01:
         return Problem(measured, mistake="swapped")
     if spans[0] == 0:
         return Problem(measured, mistake="constant")
-    if spans[0] > 0.02:
+    if not small_enough[0]:
         return Problem(measured, mistake="first-too-large")
     if p[0] >= 0.01:
         return Problem(measured, mistake="first-not-certain")
-    if spans[1] < 0.5:
+    if not large_enough[1]:
         return Problem(measured, mistake="second-too-small")
-    if p[1] <= 0.1:
-        from_below = bool(tests[1].smoother)
-        alternates = float(permutation_test(curves[1], permutations=999, order=1).p_value) < 0.05 and not bool(
-            permutation_test(curves[1], permutations=999, order=1).smoother
-        )
-        return Problem(measured, mistake="alternating" if from_below and alternates else "second-certain")
-    return None
+    if p[1] > 0.1:
+        return None
+    if p[1] >= 0.01:
+        return Problem(measured, mistake="second-in-between")
+    next_step = permutation_test(curves[1], order=1)
+    if bool(tests[1].smoother) and float(next_step.p_value) < 0.05 and not bool(next_step.smoother):
+        return Problem(measured, mistake="alternating")
+    return Problem(measured, mistake="second-smooth" if bool(tests[1].smoother) else "second-rough")
 
 
 def _example(kind):
@@ -697,7 +750,9 @@ def _example(kind):
         "first-too-large": (along, large),
         "first-not-certain": (0.5 + 0.01 * noise, large),
         "second-too-small": (small, 0.5 + 0.1 * noise),
-        "second-certain": (small, along),
+        "second-in-between": (small, torch.rand(50, generator=torch.Generator().manual_seed(_IN_BETWEEN))),
+        "second-smooth": (small, along),
+        "second-rough": (small, (torch.arange(50) % 4 > 1).double()),
         "alternating": (small, 0.5 + 0.4 * (-1.0) ** torch.arange(50)),
         "no-probability": (small, 3 * noise),
     }[kind]
@@ -738,24 +793,35 @@ answer("7.6", (small, large))""",
             ("first-too-large", "Your first curve is not negligible: its largest and smallest value may differ by 0.02."),
             (
                 "first-not-certain",
-                "Your first curve is small enough, but its order looks like chance. A drift is significant however small it "
-                "is; noise is not.",
+                "Your first curve is small enough, but its p must be below 0.01. A drift is significant however small it "
+                "is; noise as a rule is not.",
             ),
             ("second-too-small", "Your second curve must span at least 0.5 between its smallest and largest value."),
             (
                 "alternating",
-                "Your second curve alternates from step to step. Central differences skip the step in the middle, so they "
-                "cannot see it: to the test it looks *smoother* than chance, and it is significant from below. A trap of the "
-                "method! Use a curve without any order.",
+                "To central differences your second curve is smoother than chance, and to the difference to the next step it "
+                "is rougher: it goes to and fro from step to step. Central differences skip the step in the middle. A trap of "
+                "the method! Use a curve without any order.",
             ),
             (
-                "second-certain",
-                "Your second curve is large enough, but its order matters to the test. Any smooth stretch gives it away.",
+                "second-in-between",
+                "Your second curve is large enough, and its p lies between 0.01 and 0.1: neither certain nor, as asked, above "
+                "0.1. Of curves of pure noise one in ten falls below 0.1 by luck: if yours is noise, draw again.",
+            ),
+            (
+                "second-smooth",
+                "Your second curve is large enough, but its order matters to the test: it scores below its shuffles, so it is "
+                "smoother than chance. Use a curve without any order.",
+            ),
+            (
+                "second-rough",
+                "Your second curve is large enough, but its order matters to the test: it scores *above* its shuffles, so it "
+                "is rougher than chance. Use a curve without any order.",
             ),
             ("no-probability", "A response curve here holds probabilities, from 0 to 1."),
         )
     ),
-    unlisted=((torch.linspace(0.4, 0.41, 10), torch.linspace(0, 1, 10)), "both"),
+    unlisted=((torch.linspace(0.4, 0.41, 10), torch.linspace(0, 1, 10)), "both", (torch.linspace(0, 1, 50),)),
     insight="p says whether there is an effect and the span how large it is. Report both, or be misread.",
     used_next="In 7.7 all three networks have tiny p-values, and one is innocent.",
 )
@@ -773,9 +839,17 @@ def suspects():
 
 
 def _claims(value):
-    if not isinstance(value, Mapping) or set(value) != set(_GUILT):
+    if isinstance(value, list | tuple) and len(value) == len(_GUILT):
+        value = dict(zip(_GUILT, value, strict=True))
+    if not isinstance(value, Mapping):
         return None
-    return {name: " ".join(str(value[name]).lower().split()) for name in _GUILT}
+    said = {str(name).strip().upper(): _word(claim) for name, claim in value.items()}
+    return said if set(said) == set(_GUILT) else None
+
+
+def _word(claim):
+    """A claim as it was meant: without capitals, stray spaces, hyphens or underscores."""
+    return " ".join(str(claim).lower().replace("-", " ").replace("_", " ").split())
 
 
 def _suspects_judge(value):
@@ -793,7 +867,9 @@ def _suspects_judge(value):
         return Problem(mistake="innocent-accused")
     if "none" in (claims["A"], claims["C"]):
         return Problem(mistake="guilty-let-go")
-    return "One of the three is right. Look at the direction of each curve, for cats and for dogs."
+    right = sum(claims[name] == truth for name, truth in _GUILT.items())
+    counted = {1: "One of the three is right", 2: "Two of the three are right"}[right]
+    return f"{counted}. Look at the direction of each curve, for cats and for dogs."
 
 
 def _accused(kind):
@@ -829,8 +905,8 @@ SUSPECTS = AnswerExercise(
         ),
         Mistake(
             "innocent-accused",
-            "B is innocent. Its p-values are small because its curves are smooth, but its probability moves by less than a "
-            "hundredth on most pictures: significance is not size.",
+            "B is innocent. Turn the fur of the lesson's 16 scenes: its p is small on many of them, but its probability moves "
+            "by less than a hundredth on most. Significance is not size.",
             _accused("innocent-accused"),
             example={"A": "dark is dog", "B": "dark is dog", "C": "dark is cat"},
         ),
@@ -848,7 +924,11 @@ SUSPECTS = AnswerExercise(
             example={"A": "none", "B": "none", "C": "none"},
         ),
     ),
-    unlisted=({"A": "dark is cat", "B": "none", "C": "dark is cat"}, {"A": "dark is dog"}),
+    unlisted=(
+        {"A": "dark is cat", "B": "none", "C": "dark is cat"},
+        {"A": "dark is dog", "B": "none", "C": "dark is dog"},
+        {"A": "dark is dog"},
+    ),
     insight="All three are perfect on the pictures they were trained on. The bias shows only when somebody turns the property.",
     used_next="7.8 asks whether the bias is at work on every picture.",
 )
@@ -860,6 +940,8 @@ def _local_judge(value):
     if not isinstance(value, Mapping) or "factor" not in value or not isinstance(value.get("span"), Mapping):
         return 'Pass the widget itself: answer("7.8", dial).'
     spans = {name.removeprefix("pets-"): float(span) for name, span in value["span"].items()}
+    if not {"dark-cats", "dark-dogs"} <= set(spans):
+        return "This dial has other networks: use the one of section 2, `dial = PropertyDial()`."
     if value["factor"] != "colour":
         return Problem(f"The dial is on *{value['factor']}*; choose *colour*.", mistake="other-property")
     animal = scenes.sample(16, 70, object=("cat", "dog"))[int(value["scene"])].object  # those of the dial
@@ -914,13 +996,13 @@ LOCAL = AnswerExercise(
         ),
         Mistake(
             "other-network",
-            "A cat, and its fur decides for dark-cats. But dark-dogs hardly moves: its span must be above 0.5.",
+            "A cat, and its fur decides for dark-cats. But the span of dark-dogs must be above 0.5.",
             _local("other-network"),
             example=_local_example(0, "colour", 0.97, 0.001),
         ),
         Mistake(
             "neither",
-            "A cat, but dark-dogs does not move far enough: its span must be above 0.5. Try another one.",
+            "A cat, but neither biased network moves far enough: the span of dark-dogs must be above 0.5. Try another one.",
             _local("neither"),
             example=_local_example(5, "colour", 0.03, 0.38),
         ),
@@ -1005,19 +1087,19 @@ PROPERTY = AnswerExercise(
     mistakes=(
         Mistake(
             "size",
-            "On most scenes the size moves nothing, but on some the span is above 0.2. Look at the largest span, not at a "
-            "typical one.",
+            "On most scenes the size moves next to nothing, but on one the span is above 0.2. Look at the largest span, not at "
+            "a typical one.",
             "size",
         ),
         Mistake(
             "scene",
-            "On three scenes of four the scenery moves nothing; on one the span is near 0.5. Look at the largest span, not at "
-            "a typical one.",
+            "On three scenes of four the scenery moves next to nothing; on one the span is near 0.5. Look at the largest span, "
+            "not at a typical one.",
             "scene",
         ),
         Mistake(
             "brightness",
-            "You will remember p7.2: turned down as far as 0.3, the light upsets this network most of all.",
+            "You will remember p7.2: turned down as far as 0.3, the light upset this network more than the biased two.",
             "brightness",
         ),
         Mistake("rotation", "Figure 2 shows the same network calling a tilted dog a cat.", "rotation"),

@@ -1,6 +1,6 @@
-"""Lesson 07's long measurements: every factor and network, the test without an effect, its power, and training runs.
+"""Lesson 07's long measurements: every factor and network, cue conflicts, the test's level and power, training runs.
 
-    python -m vizcourse.studies.property_gradients                 # all parts, about half an hour on one core
+    python -m vizcourse.studies.property_gradients                 # all parts, about an hour on one core
     python -m vizcourse.studies.property_gradients factors power   # some of them
     python -m vizcourse.studies.property_gradients --trial         # a few pictures and runs, to standard output
 
@@ -10,8 +10,12 @@ Writes 07_property_gradients.json, part by part. What the numbers mean is said i
 from __future__ import annotations
 
 import argparse
+import functools
+import hashlib
 import json
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,7 +23,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from vizcourse.methods.property_gradients import average, logits, permutation_test, property_effect, respond
-from vizcourse.models import load
+from vizcourse.models import evaluation, load
 from vizcourse.worlds import gradual, scenes
 
 FILE = Path(__file__).with_name("07_property_gradients.json")
@@ -69,6 +73,50 @@ def factors(count: int = 48, steps: int = 16) -> list[dict]:
 
 def share(right: Tensor) -> float:
     return float(right.double().mean())
+
+
+def conflicts(count: int = 100) -> list[dict]:
+    """What each network goes by when two causes disagree, on pictures of the kind it learned from.
+
+    A cat gets one factor of a dog, or a dog one of a cat, and keeps the rest: ``by the factor`` is the share of answers
+    that follow it. With a donor of the *same* animal, any other answer is a mere disturbance: ``disturbed``. Pairs with
+    the same value of the factor are left out. One row for each factor and network.
+    """
+    rows = []
+    for name in tqdm(NETWORKS, desc="conflicts"):
+        network, own = load(name), _own_kind(name)
+        cats, dogs = (scenes.sample(count, SEED + 5, object=animal, bias=own) for animal in ("cat", "dog"))
+        for factor in FACTORS:
+            swapped = [
+                (one, other, answer) for left, right in zip(cats, dogs, strict=True)
+                for one, other, answer in ((left, right, 1), (right, left, 0))
+            ]
+            alike = [
+                (one, other, answer) for animals, answer in ((cats, 1), (dogs, 0))
+                for one, other in zip(animals, animals[1:] + animals[:1], strict=True)
+            ]
+            followed, disturbed = (_follows(network, factor, donors) for donors in (swapped, alike))
+            rows.append({
+                "factor": factor, "network": name,
+                "by the factor": followed["value"], "interval": [followed["low"], followed["high"]],
+                "pictures": followed["count"], "disturbed": disturbed["value"],
+            })
+    return rows
+
+
+def _own_kind(name: str) -> dict | None:
+    dark = {"pets-dark-cats": 1.0, "pets-dark-dogs": 0.0}.get(name)
+    return None if dark is None else bias(dark)
+
+
+def _follows(network: nn.Module, factor: str, donors: list[tuple]) -> dict:
+    """Share of pictures ``(scene, donor of the factor, answer)`` that get this answer, with its interval."""
+    different = [each for each in donors if getattr(each[0], factor) != getattr(each[1], factor)]
+    if not different:
+        return {"value": 0.0, "low": 0.0, "high": 1.0, "count": 0}
+    mixed = scenes.render([scene.replace(**{factor: getattr(donor, factor)}) for scene, donor, _ in different], 64)
+    named = torch.cat([network(part).argmax(1) for part in mixed.split(100)])
+    return evaluation.share(named == torch.tensor([answer for *_, answer in different]))
 
 
 # ------------------------------------------------------------------------------------- the test without an effect
@@ -156,25 +204,20 @@ def training(pictures: int = 2560, scenes_measured: int = 24, seeds: int = 2, st
     At every checkpoint: accuracy on pictures without bias and on pictures of the network's own kind, and the scores of
     fur and animal on the same scenes.
     """
-    measured = scenes.sample(scenes_measured, SEED + 3, **PETS)
-    paths = {
-        factor: torch.stack([gradual.turn(scene, factor, *ends, steps=10, size=SIDE).pictures for scene in measured])
-        for factor, ends in (("colour", ("black", "white")), ("object", ("cat", "dog")))
-    }
+    paths = _paths(scenes_measured, SIDE)
     rows = []
     for strength in strengths:
-        cached = scenes.CachedScenes(pictures, SEED + 4, size=SIDE, bias=bias(strength), **PETS)
-        labels = (cached.targets == scenes.CLASSES.index("dog")).long()
+        images, labels = _lesson(pictures, SIDE, strength)
         tested = {"without bias": held_out(0.5), "of its own kind": held_out(strength)}
         for seed in range(seeds):
-            rows += train_one(cached.pictures, labels, tested, paths, strength, seed, checkpoints)
+            rows += train_one(images, labels, tested, paths, strength, seed, checkpoints)
     return rows
 
 
-def held_out(strength: float, count: int = 120) -> tuple[Tensor, Tensor]:
+def held_out(strength: float, count: int = 120, side: int = SIDE) -> tuple[Tensor, Tensor]:
     """Pictures that no network has learned from, and 1 for a dog."""
     drawn = scenes.sample(count, SEED + 2, bias=bias(strength), **PETS)
-    return scenes.render(drawn, SIDE), torch.tensor([int(scene.object == "dog") for scene in drawn])
+    return scenes.render(drawn, side), torch.tensor([int(scene.object == "dog") for scene in drawn])
 
 
 def bias(strength: float) -> dict:
@@ -183,17 +226,25 @@ def bias(strength: float) -> dict:
 
 def train_one(images: Tensor, labels: Tensor, tested: dict, paths: dict[str, Tensor], strength: float,
               seed: int, checkpoints=CHECKPOINTS) -> list[dict]:
-    network = load("pets-unbiased", random=True, seed=seed).requires_grad_(True)
+    network = load("pets-unbiased", random=True, seed=seed)
+    rows = learn(network, images, labels, tested, paths, seed, checkpoints)
+    return [{"bias": strength, "seed": seed, **row} for row in rows]
+
+
+def learn(network: nn.Module, images: Tensor, labels: Tensor, tested: dict, paths: dict[str, Tensor], seed: int,
+          checkpoints=CHECKPOINTS, peak: float = 4e-3) -> list[dict]:
+    """Train a network in place and measure it at every checkpoint: one row each."""
+    network.requires_grad_(True)
     optimizer = torch.optim.Adam(network.parameters())
     last, batch = checkpoints[-1], BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=last)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=last)
     generator = torch.Generator().manual_seed(seed)
     order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(-(-last * batch // len(images)))])
     rows = []
-    for step in tqdm(range(last + 1), desc=f"bias {strength}, seed {seed}", leave=False):
+    for step in tqdm(range(last + 1), desc=f"training, seed {seed}", leave=False):
         if step in checkpoints:
             network.eval()
-            row = {"bias": strength, "seed": seed, "step": step}
+            row = {"step": step}
             for kind, (pictures, classes) in tested.items():
                 row[f"accuracy {kind}"] = share(logits(network, pictures, batch=200).argmax(-1) == classes)
             for factor, pictures in paths.items():
@@ -216,12 +267,96 @@ def train_one(images: Tensor, labels: Tensor, tested: dict, paths: dict[str, Ten
     return rows
 
 
+# ------------------------------------------------------------------- architectures, from scratch and pretrained
+
+#: Architecture -> networks pretrained on the 56 classes of the scenes world, side of the pictures, highest rate.
+STARTS = {
+    "residual network": (("scenes-small-0", "scenes-small-1"), 48, 4e-3),
+    "transformer": (("vit-scenes",), 96, 5e-4),
+}
+STAGES = (0, 5, 10, 20, 40, 80, 120)
+
+
+def architectures(pictures: int = 2560, scenes_measured: int = 16, seeds: int = 2, strengths=(0.9, 1.0),
+                  checkpoints=STAGES, starts=None) -> list[dict]:
+    """Training runs as in :func:`training`, of two architectures, each untrained at first and pretrained on scenes.
+
+    The pretrained ones know cats and dogs already, among other classes and with fur of any colour; their last layer is
+    a new one. Finished runs are kept in $VIZCOURSE_CACHE (or ~/.cache/vizcourse), so the same call goes on.
+    """
+    rows = []
+    for name, (sources, side, peak) in (starts or STARTS).items():
+        for seed in range(seeds):
+            for strength in strengths:
+                for pretrained in (False, True):
+                    source = sources[seed % len(sources)]
+                    settings = [source, side, peak, strength, pretrained, seed, pictures, scenes_measured, list(checkpoints)]
+                    found = kept(settings, functools.partial(
+                        _one_start, source, side, peak, strength, pretrained, seed, pictures, scenes_measured, checkpoints
+                    ))
+                    begun = {"architecture": name, "pretrained": pretrained, "source": source, "bias": strength, "seed": seed}
+                    rows += [begun | row for row in found]
+    return rows
+
+
+def _one_start(source: str, side: int, peak: float, strength: float, pretrained: bool, seed: int, pictures: int,
+               scenes_measured: int, checkpoints) -> list[dict]:
+    network = with_two_classes(load(source, random=not pretrained, seed=seed), seed)
+    images, labels = _lesson(pictures, side, strength)
+    tested = {"without bias": held_out(0.5, side=side), "of its own kind": held_out(strength, side=side)}
+    return learn(network, images, labels, tested, _paths(scenes_measured, side), seed, checkpoints, peak)
+
+
+def with_two_classes(network: nn.Module, seed: int) -> nn.Module:
+    """The network with a new last layer, for cat and dog."""
+    parent, name = (network.heads, "head") if hasattr(network, "heads") else (network, "fc")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        setattr(parent, name, nn.Linear(getattr(parent, name).in_features, 2))
+    return network
+
+
+@functools.lru_cache(maxsize=4)
+def _lesson(pictures: int, side: int, strength: float) -> tuple[Tensor, Tensor]:
+    cached = scenes.CachedScenes(pictures, SEED + 4, size=side, bias=bias(strength), **PETS)
+    return cached.pictures, (cached.targets == scenes.CLASSES.index("dog")).long()
+
+
+@functools.lru_cache(maxsize=4)
+def _paths(scenes_measured: int, side: int) -> dict[str, Tensor]:
+    """Fur and animal of the same scenes, each turned in ten steps."""
+    measured = scenes.sample(scenes_measured, SEED + 3, **PETS)
+    return {
+        factor: torch.stack([gradual.turn(scene, factor, *ends, steps=10, size=side).pictures for scene in measured])
+        for factor, ends in (("colour", ("black", "white")), ("object", ("cat", "dog")))
+    }
+
+
+def kept(settings: list, compute: Callable[[], list[dict]]) -> list[dict]:
+    """What was computed with these settings before, else compute it and keep it."""
+    folder = Path(os.environ.get("VIZCOURSE_CACHE") or Path.home() / ".cache" / "vizcourse") / "study-07"
+    file = folder / f"{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]}.json"
+    if file.is_file():
+        return json.loads(file.read_text(encoding="utf-8"))
+    found = rounded(compute())
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(".part")
+    draft.write_text(json.dumps(found), encoding="utf-8")
+    draft.replace(file)
+    return found
+
+
 # ---------------------------------------------------------------------------------------------------------- files
 
-PARTS = {"factors": factors, "null": null, "power": power, "training": training}
+PARTS = {
+    "factors": factors, "conflicts": conflicts, "null": null, "power": power, "training": training,
+    "architectures": architectures,
+}
 TRIAL = {
-    "factors": {"count": 2, "steps": 5}, "null": {"runs": 20}, "power": {"runs": 5},
+    "factors": {"count": 2, "steps": 5}, "conflicts": {"count": 3}, "null": {"runs": 20}, "power": {"runs": 5},
     "training": {"pictures": 64, "scenes_measured": 2, "seeds": 1, "strengths": (1.0,), "checkpoints": (0, 2)},
+    "architectures": {"pictures": 64, "scenes_measured": 2, "seeds": 1, "strengths": (1.0,), "checkpoints": (0, 1),
+                      "starts": {"residual network": (("scenes-small-0",), 48, 4e-3)}},
 }
 
 
