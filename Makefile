@@ -3,6 +3,7 @@
 
 VENV ?= .venv
 COLAB_VENV ?= .venv-colab
+PEERS_VENV ?= .venv-peers
 LESSON ?= 01
 JOBS ?= 2
 
@@ -24,7 +25,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION = 1
 # PyTorch's threads spin while they wait for each other, which on a busy machine makes everything several times slower.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help lab test notebooks solutions test-browser test-colab bench lint
+.PHONY: help lab test notebooks solutions test-browser test-colab test-peers test-portable bench lint
 .DELETE_ON_ERROR:
 
 help:
@@ -35,6 +36,8 @@ help:
 	@echo "make solutions     write the solved notebooks to $(SOLUTIONS)"
 	@echo "make test-browser  drive the lessons in a real JupyterLab and Chromium"
 	@echo "make test-colab    run notebooks and widgets with the versions that Colab has"
+	@echo "make test-portable run the notebooks as an old, slow processor would"
+	@echo "make test-peers    compare with other people's implementations, in an environment of their own"
 	@echo "make bench         race the methods against other people's implementations"
 
 # One environment; what it holds grows with what is asked of it. A changed pyproject.toml renews it.
@@ -71,7 +74,14 @@ solutions: $(VENV)/.installed-test
 test: lint solutions
 	@$(BIN)/vizcourse check
 	@OMP_NUM_THREADS=1 sh tests/offline.sh $(BIN)/python -m pytest $(NBVAL) -q --durations=10 \
-		-n $(JOBS) --dist loadfile tests notebooks $(PYTEST_FLAGS)
+		-n $(JOBS) --dist loadfile -m "not peers" tests notebooks $(PYTEST_FLAGS)
+
+# Blank on one thread with every progress bar, solved on two without any. A checked output must not depend on that.
+test-portable: solutions
+	@sh tests/portable.sh 1 always sh tests/offline.sh $(BIN)/python -m pytest $(NBVAL) -q --durations=5 \
+		-n $(JOBS) --dist loadfile notebooks/*.ipynb $(PYTEST_FLAGS)
+	@sh tests/portable.sh 2 never sh tests/offline.sh $(BIN)/python -m pytest $(NBVAL) -q --durations=5 \
+		-n $(JOBS) --dist loadfile $(SOLUTIONS) $(PYTEST_FLAGS)
 
 test-browser: $(VENV)/.installed-test
 	@sh tests/offline.sh $(BIN)/python -m pytest -m browser tests/browser $(PYTEST_FLAGS)
@@ -88,5 +98,15 @@ test-colab: $(COLAB_VENV)/.installed
 	@$(COLAB_VENV)/bin/python -m vizcourse.notebooks solutions -o $(SOLUTIONS)
 	@sh tests/offline.sh $(COLAB_VENV)/bin/python -m pytest $(NBVAL) -q $(wildcard tests/widgets) notebooks $(PYTEST_FLAGS)
 
-bench: $(VENV)/.installed-test $(VENV)/.installed-peers
-	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+$(PEERS_VENV)/.installed: pyproject.toml
+	@echo "make: installing other people's implementations in $(PEERS_VENV) (this can take some minutes)"
+	@[ -x $(PEERS_VENV)/bin/python ] || $(PYTHON) -m venv $(PEERS_VENV)
+	@$(PEERS_VENV)/bin/python -m pip install -qq --disable-pip-version-check --editable ".[peers]"
+	@touch $@
+
+test-peers: $(PEERS_VENV)/.installed
+	@OMP_NUM_THREADS=1 sh tests/offline.sh $(PEERS_VENV)/bin/python -m pytest -q -m peers \
+		-n $(JOBS) --dist loadfile tests $(PYTEST_FLAGS)
+
+bench: $(PEERS_VENV)/.installed
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(PEERS_VENV)/bin/python "$$benchmark" || exit 1; done

@@ -9,6 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
+from tests.peers import peer
 from vizcourse.hooks import capture, replace
 from vizcourse.methods import activation_patching as patching
 from vizcourse.methods.activation_patching import attribute, measure, path_patch, record, sites, sweep
@@ -446,10 +447,11 @@ def test_more_bad_input(model, pair):
 # ---------------------------------------------------------------------------------------------------------------- peers
 
 
-@pytest.mark.parametrize("peer", ["pyvene", "nnsight"])
-def test_peers_agree(peer, model, pair):
-    pytest.importorskip(peer)
+@pytest.mark.peers
+@pytest.mark.parametrize("name", ["pyvene", "nnsight"])
+def test_peers_agree(name, model, pair):
+    peer(name)
     from benchmarks import activation_patching as race
 
-    theirs = race.peers()[peer](small_transformer(), *pair, 3)()
+    theirs = race.peers()[name](small_transformer(), *pair, 3)()
     torch.testing.assert_close(theirs, sweep(model, *pair).patched, atol=1e-5, rtol=0)

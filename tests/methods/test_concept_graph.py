@@ -10,6 +10,7 @@ import torchvision
 from torch import nn
 
 from tests.methods.untouched import untouched
+from tests.peers import peer
 from vizcourse.methods import concept_graph
 from vizcourse.methods.concept_graph import build_graph, generalized_integrated_gradients, importance, shared_concepts, tail_of
 from vizcourse.methods.concepts import Concepts, decompose, extract_concepts, pointwise_feature_vectors
@@ -131,7 +132,7 @@ def test_absent_concepts_cause_nothing(toy):
 
 def integrated(tail, parts, row, steps):
     """captum's integrated gradients of the r-th score, from coefficients of all pictures: ``(N, K, h, w)``."""
-    captum = pytest.importorskip("captum.attr", reason="captum is not installed: pip install 'vizcourse[peers]'")
+    captum = peer("captum.attr")
 
     def function(coefficients):
         return tail(torch.einsum("nkhw,kc->nchw", coefficients, parts.concepts.vectors))[:, row]

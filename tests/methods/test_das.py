@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tests.methods.untouched import untouched
+from tests.peers import peer
 from vizcourse.hooks import capture
 from vizcourse.methods import das
 from vizcourse.models.networks import SmallResNet
@@ -400,9 +401,10 @@ def test_an_alignment_refuses_another_site():
 # ----------------------------------------------------------------------------------------------------------------- peer
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("dim", [1, 5])
 def test_agrees_with_pyvene(dim):
-    pyvene = pytest.importorskip("pyvene", reason="pyvene is not installed: pip install 'vizcourse[peers]'")
+    pyvene = peer("pyvene")
 
     class Vectors(nn.Module):
         """fc of Small, behind an identity that pyvene can address."""

@@ -10,6 +10,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional
 
+from tests.peers import peer
 from vizcourse.methods import feature_visualization as fv
 from vizcourse.methods.feature_visualization import (
     DISTILL,
@@ -246,10 +247,11 @@ def test_fourier_is_the_sum_of_waves_over_frequency(height, width):
     torch.testing.assert_close(image.decode(spectrum)[0].double(), mixed.sigmoid(), atol=1e-5, rtol=0)
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("colours", [IMAGENET_COLOURS, None])
 @pytest.mark.parametrize("size", [(16, 16), (24, 10), (96, 96), (7, 12)])
 def test_fourier_agrees_with_lucent(size, colours):
-    lucent = pytest.importorskip("lucent.optvis.param", reason="torch-lucent is not installed: pip install vizcourse[peers]")
+    lucent = peer("lucent.optvis.param")
     (spectrum,), decode = lucent.fft_image((2, 3, *size), sd=1)
     theirs = lucent.to_valid_rgb(decode, decorrelate=colours is not None)().detach().cpu()
     ours = fourier(size, colours=colours).decode(spectrum.detach().cpu())

@@ -89,6 +89,39 @@ def test_the_solved_notebook_differs_in_its_exercises_only(entry, tmp_path):
             assert notebooks.CHECK_TAG in after["metadata"]["tags"]
 
 
+# What another processor, another number of threads or a slower machine would print otherwise.
+NOISE = {
+    "rounding noise": r"\d(?:\.\d+)?e-(?:0[5-9]|[1-9]\d)\b|\b0\.00000\d",
+    "last digits of a sum": r"\b(?!0\.0+1\b)\d+\.\d{5,}|\d\.\d*e[+-]?\d",
+    "a time": r"\b\d+(?:\.\d+)? ?(?:s|ms|µs|seconds?|minutes?)\b(?! of)",
+}
+
+
+def noise(text):
+    """The kinds of noise in a text that a test compares, with the words."""
+    return [f"{kind}: {found.group()!r}" for kind, pattern in NOISE.items() for found in re.finditer(pattern, text)]
+
+
+@every_lesson
+def test_checked_outputs_hold_neither_noise_nor_time(entry):
+    for cell in code(shipped(entry)):
+        if notebooks.CHECK_TAG in cell["metadata"].get("tags", ()):
+            texts = [output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in cell["outputs"]]
+            assert noise("\n".join(texts)) == [], cell["source"]
+
+
+@pytest.mark.parametrize(
+    "text", ["largest difference 2e-07", "0.000001", "sum 12.000001", "1.25e-3", "took 3 s", "in 0.2 ms", "5 minutes"]
+)
+def test_noise_is_recognised(text):
+    assert noise(text)
+
+
+@pytest.mark.parametrize("text", ["0.0072 of 1,000", "equal within 0.00001", "a part in a million", "e-mail", "3 sizes", "1e-3 allowed", "84 %", "12 steps"])
+def test_what_is_no_noise(text):
+    assert not noise(text)
+
+
 def plain(text):
     """The words alone: no marks of Markdown or formulas, no case, no line ends, no full stop at the end."""
     return " ".join(re.sub(r"[*`'\"“”$]", "", text).lower().split()).rstrip(".")
