@@ -227,6 +227,35 @@ def test_only_the_chosen_cues_tell_the_class(cue):
                 assert all(said[other] / 200 == pytest.approx(1 / 3, abs=0.14) for other in shapes.CLASSES)
 
 
+def test_a_cue_is_right_as_often_as_its_reliability_says():
+    shares = {"background": 0.9, "colour": 0.5}
+    drawn = shapes.sample(900, seed=2, reliability=shares)
+    for cue, share in {**shares, "type": 1.0}.items():
+        right = [picture.cues[cue] == picture.class_name for picture in drawn]
+        assert sum(right) / len(drawn) == pytest.approx(share, abs=0.05)
+    astray = [picture.cues["colour"] for picture in drawn if picture.class_name == "dax"]
+    assert 0.15 < astray.count("wug") / len(astray) < 0.35  # the other two share what is left
+    assert shapes.sample(30, seed=2, reliability={}) == shapes.sample(30, seed=2)
+    with pytest.raises(ValueError, match="reliability of colour"):
+        shapes.sample(3, reliability={"colour": 60})
+    with pytest.raises(ValueError, match="did you mean 'colour'"):
+        shapes.sample(3, reliability={"color": 0.6})
+
+
+def test_an_edit_changes_the_cues_that_were_named():
+    (picture,) = shapes.sample(1, seed=4, classes=("blicket",))
+    for number in range(4):
+        for cues in itertools.combinations(shapes.CUES, number):
+            edited = shapes.edit(picture, "wug", cues)
+            said = edited.cues
+            assert [said[cue] for cue in cues] == ["wug"] * number
+            assert [said[cue] for cue in shapes.CUES if cue not in cues] == ["blicket"] * (3 - number)
+    assert shapes.edit(picture, "wug", "background") == shapes.edit(picture, "wug", ["background"])
+    assert shapes.edit(picture, "wug", shapes.CUES).class_name == "wug"
+    with pytest.raises(ValueError, match="already disagree"):
+        shapes.edit(shapes.edit(picture, "wug", "colour"), "dax", "type")
+
+
 def test_colour_is_bound_to_type_only_where_both_tell_the_class():
     for cue, bound in (("all", True), (("colour", "type"), True), ("colour", False), ("type", False)):
         items = [item for each in shapes.sample(60, seed=1, cue=cue) for item in each.items]

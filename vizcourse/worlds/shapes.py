@@ -29,7 +29,7 @@ whatever the seeds, and an edit that leaves the shapes where they are never leav
 
 import difflib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -359,6 +359,7 @@ def sample(
     textures: Sequence[str] = ("plain",),
     background_textures: Sequence[str] = ("plain",),
     position_by_class: bool = False,
+    reliability: Mapping[str, float] | None = None,
 ) -> list[Picture]:
     """Draw ``n`` pictures, the classes in turn. Without a knob they are exactly the paper's.
 
@@ -381,6 +382,8 @@ def sample(
         background_textures: the same for the background.
         position_by_class: shapes stand only in their class's third of the canvas: blicket left, dax in the
             middle, wug right.
+        reliability: for some cues, in which share of the pictures each speaks for the picture's class; else it
+            speaks for one of the other two, at random and independently of the other cues.
 
     Raises:
         ValueError: for a knob out of range, or when the shapes do not fit.
@@ -389,6 +392,13 @@ def sample(
     told = [class_names[position % len(class_names)] for position in range(_count(n))]
     rng = np.random.default_rng(_check_seed(seed))
     spoken = {name: told if name in cues else [CLASSES[number] for number in rng.integers(0, 3, n)] for name in CUES}
+    for name, share in (reliability or {}).items():
+        _choice("a cue of reliability", name, CUES)
+        _range(f"the reliability of {name}", share, 0, 1)
+        right, steps = rng.random(n) < share, rng.integers(1, 3, n)
+        other = [CLASSES[(CLASSES.index(own) + step) % 3] for own, step in zip(told, steps, strict=True)]
+        spoken[name] = [own if sure else astray for own, sure, astray in zip(told, right, other, strict=True)]
+        cues = cues - {name}  # it no longer tells the class of every picture
     if free_colours and cues != {"type"}:
         raise ValueError('free_colours=True leaves only the types to tell the class: use it with cue="type"')
     return _draw(
@@ -564,13 +574,29 @@ def pairs(variable: str, n: int = 60, seed: int = 0, *, split: str = "interventi
 
 
 def _intervene(picture: Picture, new: str, variable: str) -> Picture:
-    if variable == "background":
-        return picture.replace(background=BACKGROUNDS[new], class_name=None)
+    return edit(picture, new, [{"shape_colour": "colour", "shape_type": "type"}.get(variable, variable)])
+
+
+def edit(picture: Picture, new: str, cues: str | Iterable[str]) -> Picture:
+    """A picture whose cues agree, with some of them (names in `CUES`) changed to those of class ``new``, as in `pairs`.
+
+    With the picture's own class or without a cue it is the picture itself; with all three, one of class ``new``.
+    """
+    cues = {cues} if isinstance(cues, str) else set(cues)
+    for cue in cues:
+        _choice("cues", cue, CUES)
+    _choice("new", new, CLASSES)
+    if picture.class_name is None:
+        raise ValueError("the cues of this picture already disagree: start from one that has a class_name")
+    if new == picture.class_name or not cues:
+        return picture
     (old_shape,) = set(CLASS_SHAPES[picture.class_name]) - set(CLASS_SHAPES[new])
     (new_shape,) = set(CLASS_SHAPES[new]) - set(CLASS_SHAPES[picture.class_name])
-    change = {"colour": COLOURS[new_shape]} if variable == "shape_colour" else {"shape": new_shape}
+    change = {"colour": COLOURS[new_shape]} if "colour" in cues else {}
+    change |= {"shape": new_shape} if "type" in cues else {}
     items = tuple(item.replace(**change) if item.shape == old_shape else item for item in picture.items)
-    return picture.replace(items=items, class_name=None)
+    background = BACKGROUNDS[new] if "background" in cues else picture.background
+    return picture.replace(items=items, background=background, class_name=new if len(cues) == len(CUES) else None)
 
 
 class CueConflict(NamedTuple):
