@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from vizcourse.exercises.compare import kind, numeric
 from vizcourse.exercises.core import AnswerExercise, ChoiceExercise, CodeExercise, Mistake, Problem
 from vizcourse.worlds import shapes
 
@@ -187,8 +189,8 @@ INTERCHANGE = CodeExercise(
     mistakes=(
         Mistake(
             "exchanged",
-            "Base and source are exchanged: you keep the *source* and give it the base's part. The base runs; only its part in "
-            "the subspace comes from the source.",
+            "You keep the *source* and give it the base's part (or, which is the same, swap all that lies *outside* the "
+            "subspace). The base runs; only its part in the subspace comes from the source.",
             lambda base, source, rotation: interchange(source, base, rotation),
         ),
         Mistake(
@@ -231,7 +233,8 @@ INTERCHANGE = CodeExercise(
         ),
         Mistake(
             "transposed",
-            "R and its transpose are in the wrong order for rows: first `@ rotation` (d to m), then `@ rotation.T` (m to d).",
+            "`(source - base) @ rotation.T` does not fit. With rows it is the other way round: first `@ rotation` (d to m), "
+            "then `@ rotation.T` (m to d).",
             lambda base, source, rotation: base + (source - base) @ rotation.T @ rotation,
         ),
         Mistake(
@@ -495,20 +498,73 @@ def train_rotation(loss, start, steps=200, learning_rate=0.05):
 
 
 class _Captured:
-    """Minus the share of a scatter that a subspace captures: lowest, -1, for its largest axes. Remembers what it was given."""
+    """Minus the share of a scatter that a subspace captures: lowest, -1, for its largest axes.
+
+    It watches how it is minimised: the matrices it was given, their gradients at the leaves of the graph, and what PyTorch's
+    optimizers then stepped with.
+    """
 
     def __init__(self, size, dim, seed):
         generator = torch.Generator().manual_seed(seed)
         axes, spread = _frame(size, size, generator), torch.linspace(1, 0.05, size) ** 2
         self.scatter = axes @ torch.diag(spread) @ axes.T / spread[:dim].sum()
-        self.given = []
+        self.given, self.gradients, self.totals, self.steps = [], {}, {}, []
+        self.backward = 0
 
     def __call__(self, rotation):
-        self.given.append(rotation.detach().clone())
-        return -((self.scatter @ rotation) * rotation).sum()
+        self.given.append(rotation.detach().clone().float())
+        value = -((self.scatter.to(rotation) @ rotation) * rotation).sum()
+        if value.requires_grad:
+            leaves, self.gradients = _leaves(rotation), {}
+            for leaf, gradient in zip(leaves, torch.autograd.grad(value, leaves, retain_graph=True), strict=True):
+                self.gradients[id(leaf)] = gradient
+                self.totals[id(leaf)] = self.totals.get(id(leaf), 0) + gradient
+            value.register_hook(self._count)
+        return value
+
+    def _count(self, gradient):
+        self.backward += 1
+
+    def stepped(self, optimizer, args, kwargs):
+        """Before each step of an optimizer: its kind, its learning rate, and whose gradient it has."""
+        moved = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        sources = {self._source(each) for each in moved}
+        if any(map(callable, (*args[1:], *kwargs.values()))):
+            sources = {"closure"}  # which computes the gradient only now
+        elif not self.given:
+            sources = {"too early"}
+        self.steps.append((optimizer, optimizer.param_groups[0]["lr"], sources))
+
+    def _source(self, parameter):
+        right = self.gradients.get(id(parameter))
+        if right is None:
+            return "another tensor"
+        if parameter.grad is None or not parameter.grad.any():
+            return "cleared" if right.any() else "right"
+        if torch.allclose(parameter.grad, right, rtol=1e-3, atol=1e-5):
+            return "right"
+        if torch.allclose(parameter.grad, -right, rtol=1e-3, atol=1e-5):
+            return "minus"
+        return "sum" if torch.allclose(parameter.grad, self.totals[id(parameter)], rtol=1e-3, atol=1e-5) else "other"
 
     def __repr__(self):
         return "a loss whose minimum is known"
+
+
+def _leaves(tensor):
+    """The tensors at the leaves of a tensor's graph, which a backward pass would fill with gradients."""
+    if tensor.is_leaf:
+        return [tensor]
+    found, seen, pending = [], set(), [tensor.grad_fn]
+    while pending:
+        node = pending.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.append(node.variable)
+        pending += [before for before, _ in node.next_functions]
+    return found
 
 
 def _off(matrix):
@@ -521,13 +577,16 @@ def _unit(matrix, dim):
 
 
 def _rotation_judge(learner):
-    for size, dim, seed in ((6, 2, 0), (5, 3, 1)):
+    for size, dim, seed, steps, rate in ((6, 2, 0, 200, 0.05), (5, 3, 1, 160, 0.04)):
         loss = _Captured(size, dim, seed)
         # Not orthonormal itself, and far from the best.
         start = torch.randn(size, dim, generator=torch.Generator().manual_seed(seed + 5)) * 1.5
         kept = start.clone()
+        watch = register_optimizer_step_pre_hook(loss.stepped)
         try:
-            found = learner(loss, start, steps=200, learning_rate=0.05)
+            found = learner(loss, start, steps=steps, learning_rate=rate)
+        except torch.linalg.LinAlgError:
+            return Problem(mistake="not-finite")
         except RuntimeError as error:
             # PyTorch's words for two loops in which no gradient reaches the weight anew.
             if "backward through the graph a second time" in str(error):
@@ -535,7 +594,9 @@ def _rotation_judge(learner):
             if "does not require grad" in str(error):
                 return Problem(mistake="no-gradient")
             raise
-        problem = _rotation_problem(found, loss, kept)
+        finally:
+            watch.remove()
+        problem = _rotation_problem(found, loss, kept, steps, rate)
         if problem is None and not torch.equal(start.detach(), kept):
             problem = Problem(mistake="start-spoilt")
         if problem is not None:
@@ -543,12 +604,14 @@ def _rotation_judge(learner):
     return None
 
 
-def _rotation_problem(found, loss, start):
+def _rotation_problem(found, loss, start, steps, rate):
     given, (size, dim) = list(loss.given), start.shape
     if not given:
         return "Your function never calls `loss`."
+    if found is None:
+        return "Your function returned None: is the `return` missing?"
     if not isinstance(found, torch.Tensor):
-        return "Return the matrix, a tensor (d, m)."
+        return f"You return {kind(found)}; asked for is the matrix, a tensor (d, m)."
     if any(each.shape != (size, dim) for each in given):
         shape = tuple(next(each.shape for each in given if each.shape != (size, dim)))
         if shape in ((dim, dim), (dim, size)):
@@ -556,6 +619,8 @@ def _rotation_problem(found, loss, start):
         return f"`loss` was called with a matrix {shape}; it takes (d, m), here {(size, dim)}."
     if found.shape != (size, dim):
         return f"You return {tuple(found.shape)}; asked for is (d, m), here {(size, dim)}."
+    if not all(each.isfinite().all() for each in (*given, found)):
+        return Problem(mistake="not-finite")
     worst = max(given, key=_off)
     if _off(worst) > 1e-3:
         detail = f"At worst, an entry of RᵀR was {_off(worst):.2g} from where it should be."
@@ -568,38 +633,74 @@ def _rotation_problem(found, loss, start):
         if _off(found) < 1e-3:
             return Problem(detail, mistake="after-only")
         return Problem(detail, mistake="free")
-    if _off(found) > 1e-3:
+    if _off(found.float()) > 1e-3:
         return Problem(mistake="raw-returned")
     if found.requires_grad:
         return Problem(mistake="attached")
-    if len(given) < 150:
-        return f"With `steps=200`, `loss` was called {len(given)} times: take a step for each."
-    if all(torch.equal(each, given[0]) for each in given):
-        return Problem(mistake="once")
-    late = given[len(given) // 2 :]
-    if all(torch.equal(each, late[0]) for each in late):
+    if not torch.allclose(given[0] @ given[0].T, _span(start), atol=1e-3):
+        return Problem(mistake="own-start")
+    return _steps_problem(loss, given, steps, rate) or _end_problem(loss, given, found, steps)
+
+
+def _span(matrix):
+    """The projection onto the span of the columns, which does not depend on the basis."""
+    return _qr(matrix) @ _qr(matrix).T
+
+
+def _steps_problem(loss, given, steps, rate):
+    """What the optimizer's steps were like; nothing where a loop does without PyTorch's optimizers."""
+    still = all(torch.equal(each, given[0]) for each in given)
+    taken = [source for _, _, sources in loss.steps for source in sources]
+    if len(given) == 1 and len(loss.steps) <= 1 and steps > 1:
+        return Problem(f"With `steps={steps}`, `loss` was called once.", mistake="steps")
+    if still and not loss.backward:
+        return Problem(mistake="no-backward")
+    if still and not loss.steps:
+        return Problem(mistake="no-step")
+    if not loss.steps:
+        return None
+    if "cleared" in taken[:3]:
+        return Problem(mistake="cleared")
+    if taken[0] == "too early":
+        return "The optimizer steps before there is a gradient: first the loss, then its `backward()`, then `step()`."
+    if "another tensor" in taken[:3]:
         return Problem(mistake="stuck")
-    first, last = float(loss(given[0])), float(loss(found))
-    if last > first + 1e-3:
-        return Problem(f"It went from {first:.2f} to {last:.2f}.", mistake="uphill")
-    if last > -0.985:
-        detail = f"The loss only came down to {last:.3f}; the lowest there is, is −1."
-        for mistake, wrong in _DETOURS:
-            if _same_path(given, wrong, loss, start):
-                return Problem(detail, mistake=mistake)
-        return (
-            f"The columns are orthonormal. {detail} Is it Adam with the given learning rate, is the gradient cleared before "
-            "each step, does it pass through the orthonormalisation, and does nothing but Adam write into the weight?"
-        )
+    if still:
+        return Problem(mistake="once")
+    if len({id(optimizer) for optimizer, _, _ in loss.steps}) > 1:
+        return Problem(mistake="new-optimizer")
+    if "minus" in taken[:1] or loss.steps[0][0].param_groups[0].get("maximize"):
+        return Problem(mistake="uphill")
+    if taken[1:4] == ["sum"] * 3:
+        return Problem(mistake="accumulated")
+    late = given[len(given) // 2 :]
+    if len(late) > 2 and all(torch.equal(each, late[0]) for each in late):
+        return Problem(mistake="stuck")
+    optimizer, own_rate, _ = loss.steps[0]
+    if not isinstance(optimizer, torch.optim.Adam):
+        return Problem(f"Yours is `{type(optimizer).__name__}`.", mistake="not-adam")
+    if abs(own_rate - rate) > 1e-3 * rate:
+        return Problem(f"Called with `learning_rate={rate:g}`, it ran with {own_rate:g}.", mistake="learning-rate")
+    if len(loss.steps) != steps:
+        return Problem(f"With `steps={steps}`, the optimizer took {len(loss.steps)}.", mistake="steps")
     return None
 
 
-def _same_path(given, wrong, loss, start, steps=12):
-    """Whether a known wrong loop goes through the same first subspaces. It starts where the learner's did."""
-    loss.given.clear()
-    wrong(loss, start.clone(), steps=steps, learning_rate=0.05)
-    pairs = zip(given[:steps], loss.given[:steps], strict=False)
-    return all(torch.allclose(one @ one.T, other @ other.T, atol=1e-4) for one, other in pairs)
+def _end_problem(loss, given, found, steps):
+    """Whether the loop came down, and as far as any loop of this kind does."""
+    first, last = (float(loss(each.float())) for each in (given[0], found))
+    if last > first + 1e-3:
+        return Problem(f"It went from {first:.2f} to {last:.2f}.", mistake="uphill")
+    if not loss.steps and len(given) < steps:
+        return f"With `steps={steps}`, `loss` was called {len(given)} times: take a step for each."
+    # Adam on a weight that is put back onto the rotations after each step is slower, and ends between 80 and 98 % of the way.
+    if last > first - 0.7 * (first + 1):
+        return (
+            f"The columns are orthonormal, but the loss only came down from {first:.3f} to {last:.3f}; the lowest there is, is "
+            "−1. Is it Adam with the given learning rate, does the gradient pass through the orthonormalisation, and does the "
+            "next step go on from where the last one ended?"
+        )
+    return None
 
 
 def _trained(orthonormal, *, before=lambda weight: weight, after=lambda weight: weight, sign=1):
@@ -663,23 +764,6 @@ def _accumulated(loss, start, steps=200, learning_rate=0.05):
     return _qr_end(weight)
 
 
-def _overwritten(of_start, seen):
-    """A loop that writes the orthonormal matrix into the weight after each step."""
-
-    def wrong(loss, start, steps=200, learning_rate=0.05):
-        weight = of_start(start.clone()).detach().requires_grad_()
-        optimizer = torch.optim.Adam([weight], lr=learning_rate)
-        for _ in range(steps):
-            optimizer.zero_grad()
-            loss(seen(weight)).backward()
-            optimizer.step()
-            with torch.no_grad():
-                weight.copy_(_qr(weight))
-        return weight.detach()
-
-    return wrong
-
-
 def _other_optimizer(make):
     """A loop with another optimizer: ``make`` is given the weight and the learning rate."""
 
@@ -698,17 +782,6 @@ def _other_optimizer(make):
 _by_sgd = _other_optimizer(lambda weight, learning_rate: torch.optim.SGD([weight], lr=learning_rate))
 _own_rate = _other_optimizer(lambda weight, learning_rate: torch.optim.Adam([weight]))
 
-#: Loops that end above the minimum, known by the way that they take.
-_DETOURS = (
-    ("accumulated", _accumulated),
-    ("overwritten", _overwritten(_qr, _as_is)),
-    ("overwritten", _overwritten(_as_is, _qr)),
-    ("overwritten", _overwritten(_qr, _qr)),
-    ("learning-rate", _own_rate),
-    ("not-adam", _by_sgd),
-)
-
-
 def _once(loss, start, steps=200, learning_rate=0.05):
     weight = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([weight], lr=learning_rate)
@@ -718,6 +791,68 @@ def _once(loss, start, steps=200, learning_rate=0.05):
         loss(rotation).backward()
         optimizer.step()
     return rotation.detach()
+
+
+def _in_loop(body):
+    """A wrong solution of 5.5 from what stands in its loop."""
+
+    def wrong(loss, start, steps=200, learning_rate=0.05):
+        weight = start.clone().requires_grad_()
+        optimizer = torch.optim.Adam([weight], lr=learning_rate)
+        for _ in range(steps):
+            body(loss, weight, optimizer)
+        return _qr_end(weight)
+
+    return wrong
+
+
+def _never_stepped(loss, weight, optimizer):
+    optimizer.zero_grad()
+    loss(_qr(weight)).backward()
+
+
+def _never_backward(loss, weight, optimizer):
+    optimizer.zero_grad()
+    loss(_qr(weight))
+    optimizer.step()
+
+
+def _cleared_late(loss, weight, optimizer):
+    loss(_qr(weight)).backward()
+    optimizer.zero_grad()
+    optimizer.step()
+
+
+def _forgetful(loss, start, steps=200, learning_rate=0.05):
+    weight = start.clone().requires_grad_()
+    for _ in range(steps):
+        optimizer = torch.optim.Adam([weight], lr=learning_rate)
+        loss(_qr(weight)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return _qr_end(weight)
+
+
+def _through_polar(loss, start, steps=200, learning_rate=0.05):
+    def nearest(weight):
+        left, _, right = torch.linalg.svd(weight, full_matrices=False)
+        return left @ right
+
+    weight = nearest(start).requires_grad_()
+    optimizer = torch.optim.Adam([weight], lr=learning_rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(nearest(weight)).backward()
+        optimizer.step()
+    return nearest(weight).detach()
+
+
+def _own_start(loss, start, steps=200, learning_rate=0.05):
+    return train_rotation(loss, torch.randn(start.shape), steps, learning_rate)
+
+
+def _own_steps(loss, start, steps=200, learning_rate=0.05):
+    return train_rotation(loss, start, 300, learning_rate)
 
 
 def _one_step(loss, start, steps=200, learning_rate=0.05):
@@ -795,9 +930,32 @@ ROTATION = CodeExercise(
         ),
         Mistake(
             "stuck",
-            "After a while the matrix no longer moves. If you write `weight = …` inside the loop, that is a new tensor, and "
-            "Adam still holds the old one. Leave the weight to Adam, and make the orthonormal matrix of it in each step.",
+            "Adam holds another tensor than the one that the loss depends on, so its steps do not reach the loss. (In "
+            "the loop, `weight = …` makes a new tensor, and so do `.clone()` and `.detach()`.) Make one weight, give it to "
+            "Adam, and the loss an orthonormal matrix made of it.",
             _other_matrix,
+        ),
+        Mistake(
+            "no-step",
+            "The gradient is there, but nothing moves the weight: `optimizer.step()` is missing after `backward()`.",
+            _in_loop(_never_stepped),
+        ),
+        Mistake(
+            "no-backward",
+            "Your loop computes the loss and never its gradient: `.backward()` is missing.",
+            _in_loop(_never_backward),
+        ),
+        Mistake(
+            "new-optimizer",
+            "You make a new optimizer in every step, and Adam forgets each time what the earlier gradients were. Make it once, "
+            "before the loop.",
+            _forgetful,
+        ),
+        Mistake(
+            "cleared",
+            "When `optimizer.step()` comes there is no gradient: `optimizer.zero_grad()` stands between `backward()` and "
+            "`step()`. Clear before `backward()`.",
+            _in_loop(_cleared_late),
         ),
         Mistake(
             "accumulated",
@@ -805,10 +963,22 @@ ROTATION = CodeExercise(
             _accumulated,
         ),
         Mistake(
-            "overwritten",
-            "You write the orthonormal matrix into the weight after each step: Adam's steps and yours undo each other, and "
-            "the search stops short. Leave the weight to Adam, and give the loss an orthonormal matrix made of it.",
-            _overwritten(_qr, _as_is),
+            "own-start",
+            "The first matrix that the loss sees does not span what `start` spans: begin at `start`, so that a search can be "
+            "repeated, or begun elsewhere.",
+            _own_start,
+        ),
+        Mistake(
+            "steps",
+            "The number of steps is not `steps`: `for _ in range(steps):`, and one step of the optimizer in each round.",
+            _own_steps,
+        ),
+        Mistake(
+            "not-finite",
+            "Your matrix became NaN. If you take the polar factor by `torch.linalg.svd`: its gradient divides by differences "
+            "of singular values, and those of an orthonormal matrix are all equal. `torch.linalg.qr(weight).Q` has no such "
+            "trouble.",
+            _through_polar,
         ),
         Mistake(
             "once",
@@ -824,12 +994,12 @@ ROTATION = CodeExercise(
         ),
         Mistake(
             "learning-rate",
-            "Your Adam runs with its own learning rate, 0.001: pass it `lr=learning_rate`.",
+            "Your Adam runs with its own learning rate: pass it `lr=learning_rate`.",
             _own_rate,
         ),
         Mistake(
             "not-adam",
-            "This is plain gradient descent (SGD), too slow with this learning rate: asked for is `torch.optim.Adam`.",
+            "The optimizer is not the one asked for, `torch.optim.Adam`.",
             _by_sgd,
         ),
         Mistake(
@@ -844,7 +1014,8 @@ ROTATION = CodeExercise(
         lambda loss, start, steps=200, learning_rate=0.05: _qr(start),
         lambda loss, start, steps=200, learning_rate=0.05: [float(loss(_qr(start))) for _ in range(steps)],
     ),
-    insight="The optimizer roams freely; the loss only sees rotations. PyTorch's parametrizations.orthogonal does the same.",
+    insight="Two ways lead here: let Adam roam and show the loss only rotations, as PyTorch's parametrizations.orthogonal "
+    "does; or put the weight back onto the rotations after each step, which Adam's memory of earlier steps makes slower.",
     used_next="With the IIA's cross-entropy as the loss, this loop *is* distributed alignment search.",
 )
 
@@ -867,7 +1038,7 @@ class _Asked:
         self.given, self.values = [], []
 
     def __call__(self, rotation):
-        rotation = torch.as_tensor(rotation).detach().clone()
+        rotation = torch.as_tensor(rotation).detach().clone().float()
         self.given.append(rotation)
         self.values.append(float(rotation.flatten()[0].square().clamp(max=1)) + 0.01)
         return torch.tensor(self.values[-1])
@@ -904,15 +1075,19 @@ def _random_problem(found, asked, size, dim, draws):
     if len(given) > 1 and all(torch.allclose(each, given[0]) for each in given):
         return Problem(mistake="same")
     if len(given) != draws:
-        return Problem(f"With draws={draws}, `iia_of` was called {len(given)} times.", mistake="draws")
+        return Problem(f"With draws={draws}, `iia_of` was called {len(given)} time{'s' * (len(given) != 1)}.", mistake="draws")
     # How much of one diagonal lies in the subspaces: dim / size on average, if no direction is preferred.
     diagonal = torch.full((size,), size**-0.5)
     if draws >= 50 and sum(float((diagonal @ each).square().sum()) for each in given) / draws > 0.65:
         return Problem(mistake="corner")
-    try:
-        number = float(found)
-    except (TypeError, ValueError, RuntimeError):
+    values = None if found is None else numeric(found)
+    if values is None:
+        return f"Asked for is one number; you return {kind(found)}."
+    if values.size == draws and draws > 1:
         return Problem(mistake="list")
+    if values.size != 1:
+        return f"Asked for is one number; you return {values.size}."
+    number = float(values.reshape(()))
     mean, best, total = sum(asked.values) / draws, max(asked.values), sum(asked.values)
     if abs(number - mean) < 1e-4:
         return None
@@ -967,13 +1142,13 @@ RANDOM = CodeExercise(
         ),
         Mistake(
             "units",
-            "You draw random *units*. A subspace may lie across all units; the control asks for any of them.",
+            "Your subspaces are made of single *units*. A subspace may lie across all units; the control asks for any of them.",
             _drawn(lambda size, dim: torch.eye(size)[:, torch.randperm(size)[:dim]]),
         ),
         Mistake(
             "corner",
-            "`torch.rand` gives positive numbers only, so all your subspaces lean towards the same diagonal. With "
-            "`torch.randn` every direction is equally likely.",
+            "Your subspaces lean towards one diagonal, the direction with an equal part of every unit. `torch.rand` does that, "
+            "because it gives positive numbers only; with `torch.randn` every direction is equally likely.",
             _drawn(lambda size, dim: torch.linalg.qr(torch.rand(size, dim)).Q),
         ),
         Mistake(
@@ -1029,11 +1204,15 @@ _RIGHT = tuple(CONFLICT[cue] for cue in FOLLOWS.values())
 
 
 def _said(value):
-    return tuple(str(each).strip().casefold() for each in value)
+    if isinstance(value, dict) and set(value) == set(FOLLOWS):
+        value = [value[name] for name in FOLLOWS]
+    if isinstance(value, str):
+        value = value.strip("()[] ").split(",")
+    return tuple(str(each).strip(" '\"").casefold() for each in value)
 
 
 def _follow_judge(value):
-    if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != len(FOLLOWS):
+    if not hasattr(value, "__len__") or len(_said(value)) != len(FOLLOWS):
         return 'Give five names of classes, one a network: `answer("5.7", ("…", "…", "…", "…", "…"))`.'
     said = _said(value)
     if said == _RIGHT:
@@ -1077,7 +1256,7 @@ FOLLOW = AnswerExercise(
             "same-answer",
             "All five answer the same, you say. Three of them were trained on pictures in which only one cue told the class, a "
             "different one each.",
-            lambda value: len(value) == 5 and len(set(_said(value))) == 1,
+            lambda value: len(_said(value)) == 5 and len(set(_said(value))) == 1 and _said(value)[0] in shapes.CLASSES,
             example=("dax",) * 5,
         ),
         Mistake(
