@@ -122,6 +122,39 @@ def test_what_is_no_noise(text):
     assert not noise(text)
 
 
+def captions_without_a_picture(cells):
+    """The figure captions before which, since the last caption, no cell shows a picture."""
+    missing, pictures = [], 0
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            pictures += sum("image/png" in output.get("data", {}) for output in cell["outputs"])
+            continue
+        for part in re.split(r"^(?=\*\*Figure \d+)", cell["source"], flags=re.MULTILINE):
+            if caption := re.match(r"\*\*(Figure \d+)", part):
+                missing += [] if pictures else [caption[1]]
+                pictures = 0
+            pictures += len(re.findall(r"!\[[^]]*\]\(|<img ", part))
+    return missing
+
+
+@every_lesson
+def test_a_picture_stands_before_every_caption(entry):
+    assert captions_without_a_picture(shipped(entry)["cells"]) == []
+
+
+def test_a_caption_without_a_picture_is_found():
+    picture = {"cell_type": "code", "outputs": [{"data": {"image/png": "…"}}]}
+    text = {"cell_type": "code", "outputs": [{"name": "stdout", "text": "0.5"}]}
+
+    def caption(number):
+        return {"cell_type": "markdown", "source": f"**Figure {number}.** A finding.\n\nMore about **Figure 9.**"}
+
+    assert captions_without_a_picture([picture, text, caption(1), picture, caption(2)]) == []
+    assert captions_without_a_picture([picture, caption(1), text, caption(2), picture, caption(3)]) == ["Figure 2"]
+    drawn = {"cell_type": "markdown", "source": "![a sketch](sketch.png)\n\n**Figure 4.** Drawn by hand."}
+    assert captions_without_a_picture([drawn]) == []
+
+
 def plain(text):
     """The words alone: no marks of Markdown or formulas, no case, no line ends, no full stop at the end."""
     return " ".join(re.sub(r"[*`'\"“”$]", "", text).lower().split()).rstrip(".")
