@@ -164,6 +164,7 @@ def _judgements(one: Exercise) -> Iterator[str]:
         elif verdict.mistake != mistake.name:
             yield f"the mistake {mistake.name!r} does not get its own message, but: {_said(verdict)}"
     for index, wrong in enumerate(one.unlisted, start=1):
+        wrong = one.made(wrong) if isinstance(one, CodeExercise) else wrong
         name = getattr(wrong, "__name__", None) or compare.show(wrong)
         verdict = one.verdict(wrong)
         if verdict.status != REFUSED:
@@ -191,8 +192,8 @@ def _told_apart_by_value(one: AnswerExercise) -> Iterator[str]:
 
 def _told_apart_by_outcome(one: CodeExercise) -> Iterator[str]:
     """A diagnosis by equal outcomes: others must come close in form, and none so close that rounding decides."""
-    listed = [(mistake.name, one.outcomes(mistake.wrong)) for mistake in one.mistakes]
-    others = listed + [(f"unlisted {n}", one.outcomes(wrong)) for n, wrong in enumerate(one.unlisted, start=1)]
+    listed = [(mistake.name, one.outcomes(one.wrong_example(mistake))) for mistake in one.mistakes]
+    others = listed + [(f"unlisted {n}", one.outcomes(one.made(wrong))) for n, wrong in enumerate(one.unlisted, start=1)]
     for name, outcomes in listed:
         alike = [
             (other, theirs) for other, theirs in others

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from vizcourse.exercises import compare, feedback, source
+from vizcourse.exercises.edits import edits
 from vizcourse.exercises.feedback import BLANK, NOTE, RIGHT, WRONG, Feedback, Table
 from vizcourse.exercises.kinds import (
     NOT_STARTED,
@@ -54,6 +55,7 @@ __all__ = [
     "attempt",
     "case",
     "choose",
+    "edits",
     "exercise",
     "exercises_of",
     "expected_bundle",

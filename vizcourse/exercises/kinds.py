@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from vizcourse.exercises import compare, source
+from vizcourse.exercises.edits import Edits
 from vizcourse.exercises.running import (
     Case,
     Outcome,
@@ -38,8 +39,9 @@ SOLVED, WRONG, NOT_STARTED = "solved", "wrong", "not started"
 class Mistake:
     """A wrong solution that learners are known to hand in, and what a tutor says to it.
 
-    `wrong` is, for code, the wrong function or class; for an answer, the wrong value, or a predicate that says
-    whether a value is this mistake (then `example` is a value that is); for a choice, the key of the wrong option.
+    `wrong` is, for code, `edits(…)` of the reference, or a wrong function or class; for an answer, the wrong value, or a
+    predicate that says whether a value is this mistake (then `example` is a value that is); for a choice, the key of the
+    wrong option.
     """
 
     name: str
@@ -161,7 +163,20 @@ class CodeExercise(Exercise):
 
     @functools.cached_property
     def _mistake_outcomes(self) -> list[tuple[Mistake, list[Outcome]]]:
-        return [(mistake, self.outcomes(mistake.wrong)) for mistake in self.mistakes]
+        return [(mistake, self.outcomes(self.wrong_example(mistake))) for mistake in self.mistakes]
+
+    def wrong_example(self, mistake: Mistake) -> Callable:
+        if mistake not in self._made:
+            self._made[mistake] = self.made(mistake.wrong)
+        return self._made[mistake]
+
+    @functools.cached_property
+    def _made(self) -> dict[Mistake, Callable]:
+        return {}
+
+    def made(self, wrong: Callable | Edits) -> Callable:
+        """A wrong solution as a function or class, whichever way it is written down."""
+        return wrong.of(self.reference) if isinstance(wrong, Edits) else wrong
 
     @functools.cached_property
     def _fresh_cases(self) -> list[Case]:
@@ -260,7 +275,7 @@ class CodeExercise(Exercise):
             if failing != bool(self._failures(wrong)) or (not failing and not self._changed(wrong)):
                 continue
             if same(wrong, outcomes) and same(
-                self.outcomes(mistake.wrong, self._fresh_cases), self.outcomes(submission, self._fresh_cases)
+                self.outcomes(self.wrong_example(mistake), self._fresh_cases), self.outcomes(submission, self._fresh_cases)
             ):
                 return self._mistake(mistake)
         return None
