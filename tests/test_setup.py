@@ -23,6 +23,14 @@ def test_setup_says_versions_device_data_and_progress(capsys):
     assert "photographs: samples" in second and "exercises done: 0 of 9" in second
 
 
+@pytest.mark.parametrize(("threads", "words"), [(1, "CPU (1 thread) ·"), (2, "CPU (2 threads) ·")])
+def test_one_thread_is_no_threads(threads, words, capsys, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    vizcourse.setup("01")
+    assert words in capsys.readouterr().out
+
+
 def test_setup_makes_a_run_from_top_to_bottom_repeatable(capsys):
     vizcourse.setup("01")
     once = torch.rand(3)

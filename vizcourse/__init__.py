@@ -32,7 +32,9 @@ def setup(name: str) -> None:
 
     entry = lesson(name)
     torch.manual_seed(0)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    processor = f"CPU ({threads} thread{'' if threads == 1 else 's'})"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor
     data = ", ".join(what for what, there in photos.available().items() if there) or "none"
     core.begin(entry.number)
     done, total = exercises.tally(entry.number)
