@@ -8,6 +8,7 @@ import torch
 from vizcourse.exercises import das as lesson
 from vizcourse.methods import das
 from vizcourse.models import load
+from vizcourse.studies import das as study
 from vizcourse.worlds import equality, shapes
 
 
@@ -117,11 +118,66 @@ def _forgets_to_clear(weight, optimizer, loss):
     optimizer.step()
 
 
-def _overwrites_before_the_loss(weight, optimizer, loss):
-    weight.data = torch.linalg.qr(weight.data).Q
-    optimizer.zero_grad()
-    loss(weight).backward()
+def _puts_back(factor):
+    """A loop that puts the weight back onto the matrices with orthonormal columns after each step."""
+
+    def train_rotation(loss, start, steps=200, learning_rate=0.05):
+        weight = factor(start.clone()).requires_grad_()
+        optimizer = torch.optim.Adam([weight], lr=learning_rate)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss(weight).backward()
+            optimizer.step()
+            weight.data = factor(weight.data)
+        return weight.detach()
+
+    return train_rotation
+
+
+def _polar(weight):
+    left, _, right = torch.linalg.svd(weight, full_matrices=False)
+    return left @ right
+
+
+@pytest.mark.parametrize("factor", [lambda weight: torch.linalg.qr(weight).Q, _polar])
+def test_a_weight_that_is_put_back_after_each_step_is_accepted_and_finds_the_direction(factor):
+    loop = _puts_back(factor)
+    assert lesson.ROTATION.verdict(loop).status == "solved"
+    network = equality.EqualityNetwork()
+    base, source = equality.sample(300, seed=2), equality.sample(300, seed=3)
+    site, labels = das.Site(network, "mix", base, source), equality.counterfactual(base, source, "left")
+    start = torch.randn(8, 1, generator=torch.Generator().manual_seed(0))
+    found = loop(lambda rotation: torch.nn.functional.cross_entropy(site.logits([rotation]), labels), start)
+    assert site.hits([found], labels).mean() > 0.99
+
+
+def test_a_step_with_a_closure_is_accepted():
+    def train_rotation(loss, start, steps=200, learning_rate=0.05):
+        weight = start.clone().requires_grad_()
+        optimizer = torch.optim.Adam([weight], lr=learning_rate)
+
+        def closure():
+            optimizer.zero_grad()
+            value = loss(torch.linalg.qr(weight).Q)
+            value.backward()
+            return value
+
+        for _ in range(steps):
+            optimizer.step(closure)
+        return torch.linalg.qr(weight).Q.detach()
+
+    assert lesson.ROTATION.verdict(train_rotation).status == "solved"
+
+
+def _steps_first(weight, optimizer, loss):
     optimizer.step()
+    optimizer.zero_grad()
+    loss(torch.linalg.qr(weight).Q).backward()
+
+
+def _never_steps(weight, optimizer, loss):
+    optimizer.zero_grad()
+    loss(torch.linalg.qr(weight).Q).backward()
 
 
 def _detaches(weight, optimizer, loss):
@@ -144,7 +200,9 @@ def _keeps_the_graph(loss, start, steps=200, learning_rate=0.05):
     ("loop", "words"),
     [
         (_loop(_forgets_to_clear), "`optimizer.zero_grad()` is missing"),
-        (_loop(_overwrites_before_the_loss), "Adam's steps and yours undo each other"),
+        (_loop(_never_steps), "`optimizer.step()` is missing"),
+        (_loop(_steps_first), "steps before there is a gradient"),
+        (_loop(_forgets_to_clear, prepare=lambda start: _polar(start).requires_grad_()), "`optimizer.zero_grad()` is missing"),
         (_loop(_detaches), "No gradient reaches the weight"),
         (_loop(_detaches, prepare=torch.clone), "No gradient reaches the weight"),
         (_keeps_the_graph, "once, before the loop"),
@@ -153,6 +211,27 @@ def _keeps_the_graph(loss, start, steps=200, learning_rate=0.05):
 def test_a_loop_that_goes_astray_is_told_how(loop, words):
     verdict = lesson.ROTATION.verdict(loop)
     assert verdict.status == "wrong" and words in verdict.text
+
+
+def test_a_line_of_a_table_can_be_forged_and_exposed():
+    """Exercises 5.10 and 5.11: ordinary sources give an unused cue its IIA, and pairs in which it alone changes take it."""
+    forged = study.line("background", sources="ordinary")
+    assert lesson.FORGE.verdict(forged).status == "solved"
+    controls = forged.controls()
+    assert controls["full swap"].value == 1 and controls["random subspaces"].value < 0.5
+    assert controls["the same subspace, one cue"].value == controls["full swap, one cue"].value == 0
+    honest = study.line("background")
+    assert lesson.FORGE.verdict(honest).mistake == "last-layer" and honest.iia.value == 0
+    with pytest.raises(ValueError, match="'ordinary'"):
+        study.line("background", sources="careless")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["one cue, full swap, rotation", ("One cue ", "FULL SWAP", "rotation"), {"b": "full", "a": "sources", "c": "Rotation"}],
+)
+def test_exercise_5_11_reads_words_in_any_form(value):
+    assert lesson.EXPOSE.verdict(value).status == "solved"
 
 
 def test_no_rotation_moves_a_logit_further_than_the_lesson_says():

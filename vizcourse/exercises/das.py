@@ -17,6 +17,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from vizcourse.exercises.compare import kind, numeric
 from vizcourse.exercises.core import AnswerExercise, ChoiceExercise, CodeExercise, Mistake, Problem
+from vizcourse.methods.das import Score
+from vizcourse.studies.das import Line
 from vizcourse.worlds import shapes
 
 
@@ -1337,4 +1339,204 @@ ILLUSION = ChoiceExercise(
     used_next="Row space and null space say how it is done.",
 )
 
-EXERCISES = (LABELS, INTERCHANGE, IIA, BY_HAND, ROTATION, RANDOM, FOLLOW, ILLUSION)
+# --- 5.9 outvoted ----------------------------------------------------------------------------------------------------
+
+VOTES = ChoiceExercise(
+    id="5.9",
+    title="Outvoted",
+    stars=2,
+    minutes=4,
+    question="A network counts votes: background, colours and types each speak for a class, and it answers the class with most "
+    "votes. The article's pairs change one cue of a picture whose three cues agree. What is the IIA (by the full swap) of each "
+    "cue?",
+    options={
+        "a": "100 % each: the network uses every cue.",
+        "b": "0 % each.",
+        "c": "33 % each: each cue decides a third.",
+        "d": "It depends on the layer.",
+    },
+    correct="b",
+    hints=(
+        "Write the votes of one source down: which class does the changed cue speak for, and which do the other two?",
+        "Two against one.",
+    ),
+    mistakes=(
+        Mistake(
+            "used-is-decisive",
+            "It uses all three, yes. But in these pairs the changed cue stands alone against the other two: what do two votes "
+            "against one make it answer?",
+            "a",
+        ),
+        Mistake(
+            "a-third-each",
+            "A third each is what cue *conflicts* would give, where it has one vote for each class and must choose by lot. In "
+            "these pairs two votes still speak for the base's class.",
+            "c",
+        ),
+        Mistake(
+            "layer",
+            "The full swap makes the network answer the source, whatever the layer. (Of a layer that everything passes.) And "
+            "to the source two cues of three say the base's class.",
+            "d",
+        ),
+    ),
+    insight="An IIA asks whether one cue overrides all others. A cue can be used in every answer and never do that.",
+    used_next="Sources in which the other two cues are already at odds find such a cue.",
+)
+
+# --- 5.10 forge a table ----------------------------------------------------------------------------------------------
+
+#: What the article reports for its weakest but one cue.
+WANTED = 0.76
+
+
+def _forged_judge(value):
+    if not hasattr(value, "iia") or not hasattr(value, "cue"):
+        return 'Hand in what `line(…)` gave: `answer("5.10", mine)`.'
+    measured = f"Its IIA is {value.iia}."
+    if value.cue == "colour":
+        return Problem(mistake="used")
+    if value.iia.value >= WANTED - 1e-9:
+        return None
+    if value.layer == "avgpool" and value.sources == "one cue":
+        return Problem(measured, mistake="last-layer")
+    return Problem(measured, mistake="not-enough")
+
+
+def _line(cue, layer, sources, share):
+    return Line(cue, layer, 8, sources, Score(share, share, share, 18))
+
+
+FORGE = AnswerExercise(
+    id="5.10",
+    title="Forge a Table 5",
+    stars=2,
+    minutes=10,
+    judge=_forged_judge,
+    setup_source="from vizcourse.studies.das import line",
+    solution_source='mine = line("background", layer="avgpool", dim=8, sources="ordinary")\nanswer("5.10", mine)',
+    hints=(
+        "Three things are yours to choose. Which of them decides whether the network itself would answer the label to the "
+        "source?",
+        'The careless sources of section 8: `sources="ordinary"`. (With `"one cue"` an early layer goes part of the way.)',
+    ),
+    mistakes=(
+        Mistake(
+            "used",
+            "That is no forgery: this network does use the colours. Take a cue that it does not use.",
+            lambda value: value.cue == "colour",
+            example=_line("colour", "avgpool", "one cue", 1.0),
+        ),
+        Mistake(
+            "last-layer",
+            "At the input of the classifier, with one cue changed, no subspace reaches the label of an unused cue (section 8): "
+            "the dimension makes no difference. Change the layer or the sources.",
+            lambda value: value.cue != "colour" and value.layer == "avgpool" and value.sources == "one cue",
+            example=_line("background", "avgpool", "one cue", 0.0),
+        ),
+        Mistake(
+            "not-enough",
+            "That is more than nothing for a cue that is not used, and not yet 76 %. Try on.",
+            lambda value: value.cue != "colour" and value.layer != "avgpool" and 0 < value.iia.value < WANTED,
+            example=_line("background", "layer1", "one cue", 0.5),
+        ),
+        Mistake(
+            "nothing",
+            "No pair gives the label. Go to an earlier layer, or change the sources.",
+            lambda value: value.cue != "colour" and value.layer != "avgpool" and value.iia.value == 0,
+            example=_line("type", "layer3", "one cue", 0.0),
+        ),
+    ),
+    unlisted=(0.76, "background"),
+    insight="Held-out pairs, a rotation, and the IIA that was wanted: layer, width and sources are part of a result.",
+    used_next="What would have exposed your line?",
+)
+
+# --- 5.11 expose one -------------------------------------------------------------------------------------------------
+
+#: The three forged lines, and the control that exposes each.
+EXPOSED = {"A": "one cue", "B": "full swap", "C": "rotation"}
+_SYNONYMS = {
+    "one cue": ("onecue", "onecuepairs", "pairs", "sources", "samesubspaceonecue", "thesamesubspaceonecue"),
+    "full swap": ("fullswap", "full", "whole", "wholeactivation"),
+    "rotation": ("rotation", "arotation", "rotationonly"),
+    "random": ("random", "randomsubspace", "randomsubspaces"),
+    "held out": ("heldout", "heldoutpairs"),
+}
+
+
+def _control(text):
+    bare = "".join(letter for letter in str(text).casefold() if letter.isalpha())
+    return next((name for name, ways in _SYNONYMS.items() if bare in ways), None)
+
+
+def _exposed(value):
+    """The three controls in order, None for a word that is none; nothing where there are not three."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if isinstance(value, dict):
+        by_line = {str(key).strip().upper(): each for key, each in value.items()}
+        value = [by_line[key] for key in EXPOSED] if set(by_line) == set(EXPOSED) else ()
+    return tuple(map(_control, value)) if hasattr(value, "__len__") and len(value) == len(EXPOSED) else ()
+
+
+def _expose_judge(value):
+    said = _exposed(value)
+    if not said:
+        return 'Name a control for each line: `answer("5.11", {"A": "…", "B": "…", "C": "…"})`.'
+    if None in said:
+        return f"One of these is no control of the table: choose from {', '.join(_SYNONYMS)}."
+    if said == tuple(EXPOSED.values()):
+        return None
+    for mistake in EXPOSE.mistakes:
+        if mistake.wrong(value):
+            return Problem(mistake=mistake.name)
+    right = [key for key, one, wanted in zip(EXPOSED, said, EXPOSED.values(), strict=True) if one == wanted]
+    return f"Right so far: {', '.join(right) or 'none'}. For each line, find the column that a true finding could not have."
+
+
+def _blunt(value):
+    return bool(_exposed(value)) and bool({"random", "held out"} & set(_exposed(value)))
+
+
+EXPOSE = AnswerExercise(
+    id="5.11",
+    title="Expose three forgeries",
+    stars=2,
+    minutes=8,
+    reference=EXPOSED,
+    judge=_expose_judge,
+    solution_source='answer("5.11", {"A": "one cue", "B": "full swap", "C": "rotation"})',
+    hints=(
+        "A control exposes a line if it comes out otherwise than it would for a true finding. Which columns look the same for "
+        "the true line and for the forged one?",
+        "In A even the full swap agrees with the IIA: the sources differ in more than the background. In C the map was not a "
+        "rotation.",
+    ),
+    mistakes=(
+        Mistake(
+            "blunt",
+            "Held-out pairs and random subspaces look the same in the true line: they cannot expose any of these three.",
+            _blunt,
+            example={"A": "one cue", "B": "random", "C": "rotation"},
+        ),
+        Mistake(
+            "full-swap-for-a",
+            "Look at the full swap of A: it is as high as the IIA, because the source is a whole picture of the other class. "
+            "What exposes A is the same subspace where the background *alone* changes.",
+            lambda value: not _blunt(value) and _exposed(value)[:1] == ("full swap",),
+            example={"A": "full swap", "B": "full swap", "C": "rotation"},
+        ),
+        Mistake(
+            "rotation-for-b",
+            "B was found with a rotation already. Its full swap is 0 %: the part does what the whole does not.",
+            lambda value: not _blunt(value) and _exposed(value)[:2] in (("one cue", "rotation"), ("rotation", "rotation")),
+            example={"A": "one cue", "B": "rotation", "C": "rotation"},
+        ),
+    ),
+    unlisted=(("one cue", "one cue", "one cue"), {"A": "one cue"}, ("one cue", "full swap", "magic")),
+    insight="No single control exposes all three: one cue changed, the full swap and a map that cannot amplify go together.",
+    used_next="Ask of every table with an IIA for these three.",
+)
+
+EXERCISES = (LABELS, INTERCHANGE, IIA, BY_HAND, ROTATION, RANDOM, FOLLOW, ILLUSION, VOTES, FORGE, EXPOSE)

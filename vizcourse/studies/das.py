@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from vizcourse.methods import das
 from vizcourse.models import load
-from vizcourse.worlds import shapes
+from vizcourse.worlds import photos, shapes
 
 FILE = Path(__file__).with_name("05_das.json")
 NETWORKS = ("resnet18-shapes", "shapes-cue-all", "shapes-cue-background", "shapes-cue-colour", "shapes-cue-type")
@@ -30,6 +31,8 @@ DIMS = (1, 2, 4, 8, 16, 32, 64)
 #: Pairs and training steps where a step runs many layers.
 FEW = {"resnet18-shapes": (12, 25)}
 LAYERS = {"resnet18-shapes": ("layer1", "layer3", "avgpool")}
+#: The network for photographs, which has no table: left out where CIFAR-10 is not there.
+PHOTOS = "resnet20-cifar10"
 
 
 def results() -> dict:
@@ -69,6 +72,49 @@ class Case:
 
     def align(self, variable: str, **training) -> das.Alignment:
         return das.align_at(*self.seen(variable), progress=False, **{"dim": DIM, "steps": STEPS, **training})
+
+
+#: What sources may be in a line of a forged table: one cue changed, or an ordinary picture of the other class.
+SOURCES = ("one cue", "ordinary")
+CUE_OF = {"shape_colour": "colour", "background": "background", "shape_type": "type"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a Table 5: what was chosen for it, and its IIA on held-out pairs."""
+
+    cue: str
+    layer: str
+    dim: int
+    sources: str
+    iia: das.Score
+    alignment: das.Alignment = field(repr=False, default=None)
+    case: Case = field(repr=False, default=None)
+
+    def __str__(self) -> str:
+        return f"{self.cue}: {self.dim} dimensions of {self.layer}, sources {self.sources}: IIA {self.iia}"
+
+    def controls(self) -> dict[str, das.Score]:
+        """Four controls, on held-out pairs."""
+        variable = next(name for name, cue in CUE_OF.items() if cue == self.cue)
+        site, labels = self.case.held_out(variable if self.sources == "one cue" else "all cues")
+        return {
+            "random subspaces": das.random_subspace(site, labels, self.dim, draws=3),
+            "full swap": das.full_swap(site, labels),
+            "the same subspace, one cue": self.alignment.score(*self.case.held_out(variable)),
+            "full swap, one cue": das.full_swap(*self.case.held_out(variable)),
+        }
+
+
+def line(cue: str, layer: str = SITE, dim: int = DIM, sources: str = "one cue", name: str = "shapes-cue-colour") -> Line:
+    """A line of a Table 5, with the choices that the article leaves open: 18 pairs for the search and 18 held out."""
+    for value, allowed in ((cue, shapes.CUES), (sources, SOURCES)):
+        if value not in allowed:
+            raise ValueError(f"Choose one of {', '.join(map(repr, allowed))}, not {value!r}.")
+    case = Case(load(name), layer, 18)
+    variable = next(each for each, own in CUE_OF.items() if own == cue) if sources == "one cue" else "all cues"
+    alignment = case.align(variable, dim=dim, steps=STEPS if layer == SITE else 30)
+    return Line(cue, layer, dim, sources, alignment.score(*case.held_out(variable)), alignment, case)
 
 
 def truth(model, count: int) -> dict[str, list[float]]:
@@ -160,6 +206,38 @@ def places(name: str, quick: bool) -> dict:
     return rows
 
 
+def untrained(name: str, quick: bool) -> dict:
+    """The search in five networks that differ in their random weights alone, and the full swap there."""
+    count, steps = (6, 5) if quick else (12 if name in FEW else PAIRS, STEPS)
+    rows: dict = {"pairs": count}
+    for seed in range(1 if quick else 5):
+        case = Case(load(name, random=True, seed=seed), SITE, count)
+        for variable in shapes.VARIABLES:
+            held = case.held_out(variable)
+            scores = {"held out": case.align(variable, steps=steps).score(*held), "full swap": das.full_swap(*held)}
+            rows.setdefault(variable, []).append(shares(scores))
+    return rows
+
+
+def class_dimensions(name: str, quick: bool) -> dict:
+    """How many dimensions carry the class of a photograph: IIA by dimension, with other photographs as the sources."""
+    pictures, classes, _ = photos.cifar10("test", limit=100 if quick else 1600)
+    parts = (50, 50) if quick else (600, 1000)
+    dims, steps = ((2,), 5) if quick else (range(1, 13), STEPS)
+    rows: dict = {"pairs": parts[1]}
+    for key, random in (("trained", False), ("untrained", True)):
+        model = load(name, random=random)
+        seen, held = (das.Site(model, SITE, part, part.roll(1, 0)) for part in pictures.split(parts))
+        wanted, held_labels = (part.roll(1) for part in classes.split(parts))
+        scores = {"full swap": das.full_swap(held, held_labels)}
+        for dim in dims:
+            found = das.align_at(seen, wanted, dim=dim, steps=steps, progress=False)
+            scores[str(dim)] = found.score(held, held_labels)
+            scores[f"random {dim}"] = das.random_subspace(held, held_labels, dim)
+        rows[key] = shares(scores)
+    return rows
+
+
 #: The parts of the study, in the order in which they are run, and for which networks.
 PARTS = {
     "truth": (lambda name, quick: truth(load(name), 12 if quick else 120), NETWORKS),
@@ -167,6 +245,8 @@ PARTS = {
     "dimensions": (dimensions, ("shapes-cue-colour", "shapes-cue-all", "resnet18-shapes")),
     "layers": (layers, ("shapes-cue-colour", "shapes-cue-type", "shapes-cue-all", "resnet18-shapes")),
     "places": (places, ("shapes-cue-colour", "shapes-cue-all")),
+    "untrained": (untrained, ("shapes-cue-colour", "resnet18-shapes")),
+    "class dimensions": (class_dimensions, (PHOTOS,)),
 }
 
 
@@ -174,24 +254,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few pairs and steps; print and write nothing")
     parser.add_argument("--again", action="store_true", help="forget what is in the file")
-    parser.add_argument("--network", choices=NETWORKS, help="this one only")
+    parser.add_argument("--network", choices=(*NETWORKS, PHOTOS), help="this one only")
+    parser.add_argument("--part", choices=PARTS, help="this one only")
     options = parser.parse_args(arguments)
     if options.again:
         FILE.unlink(missing_ok=True)
     for part, (measure, networks) in PARTS.items():
         for name in networks:
-            if options.network not in (None, name):
+            if options.network not in (None, name) or options.part not in (None, part):
                 continue
             found = results() if FILE.exists() else {"networks": {}}
             if not options.quick and part in found["networks"].get(name, {}):
                 continue
-            measured = measure(name, options.quick)
+            try:
+                measured = measure(name, options.quick)
+            except photos.PhotosUnavailable as reason:
+                print(f"{part} is left out: {reason}", flush=True)
+                continue
             print(part, name, json.dumps(measured, ensure_ascii=False) if options.quick else "done", flush=True)
             if not options.quick:  # read again, because another process may have added its part meanwhile
                 found = results() if FILE.exists() else found
                 found |= {"pairs": PAIRS, "dim": DIM, "site": SITE, "steps": STEPS}
                 found["networks"].setdefault(name, {})[part] = measured
-                found["networks"] = {known: found["networks"][known] for known in NETWORKS if known in found["networks"]}
+                order = (*NETWORKS, PHOTOS)
+                found["networks"] = {known: found["networks"][known] for known in order if known in found["networks"]}
                 FILE.write_text(json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
