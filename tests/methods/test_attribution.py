@@ -8,6 +8,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional
 
+from tests.peers import peer
 from vizcourse.methods import attribution
 from vizcourse.methods.attribution import (
     METHODS,
@@ -19,6 +20,7 @@ from vizcourse.methods.attribution import (
     layer_gradient,
     magnitude,
     occlusion,
+    rather_than,
     scores,
     signed,
     smooth_grad,
@@ -100,7 +102,7 @@ def test_targets_of_all_kinds_agree():
         torch.testing.assert_close(grad_cam(model, images, target, "3"), one_by_one)
     answers = model(images).argmax(1)
     torch.testing.assert_close(grad_cam(model, images, None, "3"), grad_cam(model, images, answers, "3"))
-    difference = grad_cam(model, images, lambda outputs: outputs[:, 0] - outputs[:, 1], "3", relu=False)
+    difference = grad_cam(model, images, rather_than(0, [1, 1, 1]), "3", relu=False)
     each = [grad_cam(model, images, target, "3", relu=False) for target in (0, 1)]
     torch.testing.assert_close(difference, each[0] - each[1])
 
@@ -189,7 +191,7 @@ def on_grid(tokens):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_equals_captum(name):
-    captum = pytest.importorskip("captum.attr")
+    captum = peer("captum.attr")
     model, images, target, layer = network(name)
     module = model.get_submodule(layer)
     if name == "vit":  # captum takes tokens for channels, so its layer gradients are combined here, on the grid
@@ -206,7 +208,7 @@ def test_equals_captum(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_equals_pytorch_grad_cam_when_rendered(name):
-    peer = pytest.importorskip("pytorch_grad_cam")
+    grad_cams = peer("pytorch_grad_cam")
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     model, images, target, layer = network(name)
@@ -219,14 +221,14 @@ def test_equals_pytorch_grad_cam_when_rendered(name):
 
     changed = copy.deepcopy(model)
     reshape = on_grid if name == "vit" else None
-    with peer.GradCAM(model=changed, target_layers=[changed.get_submodule(layer)], reshape_transform=reshape) as cam:
+    with grad_cams.GradCAM(model=changed, target_layers=[changed.get_submodule(layer)], reshape_transform=reshape) as cam:
         theirs = torch.from_numpy(cam(input_tensor=images, targets=[Louder(number) for number in target.tolist()]))
     ours = unit_range(upsample(unit_range(grad_cam(model, images, target, layer)), images))
     torch.testing.assert_close(ours, theirs.float(), atol=1e-5, rtol=0)
 
 
 def test_pixel_methods_equal_captum():
-    captum = pytest.importorskip("captum.attr")
+    captum = peer("captum.attr")
     model, images = small(), pictures()
     target = torch.tensor([0, 3, 1])
     torch.testing.assert_close(gradient(model, images, target), captum.Saliency(model).attribute(images, target, abs=False))

@@ -16,6 +16,7 @@ from vizcourse.methods.sanity_checks import (
     centre_gaussian,
     data_randomization,
     deletion,
+    discrimination,
     edge_detector,
     energy_in_mask,
     hog_similarity,
@@ -25,6 +26,7 @@ from vizcourse.methods.sanity_checks import (
     pointing_game,
     random_maps,
     randomize,
+    share_between,
     similarities,
     spearman,
     ssim,
@@ -293,3 +295,31 @@ def test_interval():
 
 def test_unit_range_keeps_order():
     assert spearman(unit_range(maps()), maps()).min() > 0.999
+
+
+def test_discrimination_by_hand():
+    left, right = torch.tensor([[[True, False, False]]]), torch.tensor([[[False, False, True]]])
+    one, other = torch.tensor([[[3.0, 7.0, 1.0]]]), torch.tensor([[[1.0, -5.0, 1.0]]])
+    assert share_between(one, left, right).tolist() == [0.75]
+    assert discrimination(one, other, left, right).tolist() == [0.25]
+    assert discrimination(one, one, left, right).tolist() == [0.0]
+    assert share_between(-one, left, right).tolist() == [0.5]  # nothing positive: undecided
+    sides = left.float(), right.float()
+    assert discrimination(*sides, left, right).tolist() == [1.0] and discrimination(*sides, right, left).tolist() == [-1.0]
+
+
+def test_a_class_blind_map_gets_nothing_wherever_it_lies():
+    left = torch.zeros(4, 24, 24, dtype=torch.bool)
+    left[:, 3:15, 2:9] = True
+    right = left.flip(2)
+    blind = random_maps(4, (24, 24))
+    assert discrimination(blind, 3 * blind, left, right).abs().max() < 1e-6
+    found = maps(), maps(seed=1)
+    turned = discrimination(*found, left, right) + discrimination(*found, right, left)
+    assert turned.abs().max() < 1e-6
+
+
+def test_overlapping_objects_are_refused():
+    mask = torch.ones(1, 4, 4, dtype=torch.bool)
+    with pytest.raises(ValueError, match="overlap: give every pixel to one object"):
+        share_between(torch.rand(1, 4, 4), mask, mask)

@@ -609,3 +609,24 @@ def test_a_contact_sheet_has_the_pictures_in_rows():
     assert (corner == scenes.render_bytes(made[4], 32).permute(1, 2, 0).numpy()).all()
     with pytest.raises(ValueError, match="at least one scene"):
         scenes.contact_sheet([])
+
+
+# ---------------------------------------------------------------- pairs
+
+
+def test_a_pair_shows_both_objects_each_in_its_half_of_the_same_scenery():
+    pairs = scenes.sample_pairs(40, seed=3)
+    assert pairs[:5] == scenes.sample_pairs(5, seed=3) and pairs != scenes.sample_pairs(40, seed=4)
+    images, masks = scenes.render_pairs(pairs, 64)
+    assert images.shape == (40, 3, 64, 64) and masks.shape == (40, 2, 64, 64)
+    for (left, right), image, mask in zip(pairs, images, masks, strict=True):
+        assert left.object != right.object and left.scene == right.scene and left.layout == right.layout
+        alone = scenes.render(left, 64), scenes.render(right, 64)
+        assert torch.equal(image[..., :32], alone[0][..., :32]) and torch.equal(image[..., 32:], alone[1][..., 32:])
+        assert mask[0].any() and mask[1].any() and not mask[0, :, 32:].any() and not mask[1, :, :32].any()
+
+
+def test_an_object_over_the_middle_is_refused():
+    left, right = scenes.sample_pairs(1, seed=3)[0]
+    with pytest.raises(ValueError, match="over the middle"):
+        scenes.render_pairs([(left.replace(x=0.45), right)], 64)

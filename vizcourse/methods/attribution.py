@@ -1,11 +1,13 @@
 """Attribution: maps that say which places of a picture an answer came from.
 
 Grad-CAM works on the activations of one layer (Selvaraju et al., "Grad-CAM", IJCV 2020); gradient, SmoothGrad, integrated
-gradients, guided backpropagation and occlusion work on pixels. All of them take ``(model, images, target)``:
+gradients, guided backpropagation, relevance propagation and occlusion work on pixels. All of them take
+``(model, images, target)``:
 
 - ``images``: ``(N, channel, height, width)``;
 - ``target``: what is explained. A class index; one index an image, ``(N,)``; a function from the model's output to one
   score an image, such as ``lambda logits: logits[:, 3] - logits[:, 5]``; or None for the class with the highest logit.
+  :func:`rather_than` makes the function that asks for one class *rather than* another.
 
 Pixel methods return a signed value for every pixel and colour channel, ``(N, channel, height, width)``; :func:`magnitude`
 and :func:`signed` make one map an image of it. :data:`METHODS` has all of them with one way to call them.
@@ -13,6 +15,7 @@ and :func:`signed` make one map an image of it. :data:`METHODS` has all of them 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -22,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vizcourse.hooks import Wanted, replace, resolve
+from vizcourse.methods import relevance
 from vizcourse.methods.passes import ReplacedReLU
 
 Target = int | Sequence[int] | Tensor | Callable[[Tensor], Tensor] | None
@@ -261,6 +265,29 @@ def guided_grad_cam(model: nn.Module, images: Tensor, target: Target = None, lay
     return guided_backprop(model, images, target) * upsample(grad_cam(model, images, target, layer), images)[:, None]
 
 
+def relevance_propagation(
+    model: nn.Module, images: Tensor, target: Target = None, *, rule: str = "z-plus", epsilon: float = 1e-6
+) -> Tensor:
+    """Layer-wise relevance propagation (Bach et al., 2015): the score, handed down layer by layer in shares.
+
+    With the rule "z-plus" (Montavon et al., 2017) convolutions share out among positive contributions, and no relevance is
+    lost but the last layer's bias. With "epsilon" and a small ``epsilon`` it is nearly gradient × input, measured from the
+    grey that the network normalises to 0 (Ancona et al., 2018). See :mod:`vizcourse.methods.relevance`.
+
+    Args:
+        model: a network of convolutions, linear layers, ReLUs and poolings.
+        images, target: see the top of this module.
+        rule: of the convolutions, "z-plus" or "epsilon"; linear layers take "epsilon".
+        epsilon: keeps denominators from zero.
+
+    Raises:
+        ValueError: also for an unknown rule, or a network with other non-linear parts, such as attention.
+    """
+    _check(model, images)
+    run = functools.partial(_run, model)
+    return relevance.propagate(run, images, lambda outputs: scores(outputs, target), rule=rule, epsilon=epsilon)
+
+
 @torch.no_grad()
 def occlusion(
     model: nn.Module,
@@ -330,11 +357,17 @@ METHODS: dict[str, Callable[[nn.Module, Tensor, Target, Wanted], Tensor]] = {
     "guided backprop": lambda model, images, target, layer: guided_backprop(model, images, target),
     "Grad-CAM": lambda model, images, target, layer: upsample(grad_cam(model, images, target, layer), images),
     "guided Grad-CAM": guided_grad_cam,
+    "LRP": lambda model, images, target, layer: relevance_propagation(model, images, target),
     "occlusion": lambda model, images, target, layer: occlusion(model, images, target),
 }
 
 
 # ---------------------------------------------------------------------------------------------- scores, checks
+
+
+def rather_than(first: int | Sequence[int] | Tensor, second: int | Sequence[int] | Tensor) -> Callable[[Tensor], Tensor]:
+    """The target "why ``first`` rather than ``second``?": the difference of two logits. Class indices, or one an image."""
+    return lambda outputs: scores(outputs, first) - scores(outputs, second)
 
 
 def scores(outputs: Tensor, target: Target) -> Tensor:

@@ -4,7 +4,7 @@
   learned must change when that is taken away. :func:`cascade` randomizes weights; a network trained on shuffled labels
   does it for the data; :func:`similarities` compares maps.
 - Insertion and deletion (Petsiuk et al., "RISE", BMVC 2018): the highest-ranked pixels should make or break the answer.
-- Against a mask: :func:`pointing_game`, :func:`energy_in_mask`, :func:`iou`.
+- Against a mask: :func:`pointing_game`, :func:`energy_in_mask`, :func:`iou`; with two objects: :func:`discrimination`.
 
 Everything returns one value an image, ``(N,)``; :func:`interval` is the bootstrap interval of a mean over images. Maps are
 ``(N, height, width)``. Baselines to beat: :func:`edge_detector`, :func:`random_maps`, :func:`centre_gaussian`.
@@ -389,6 +389,32 @@ def iou(maps: Tensor, masks: Tensor) -> Tensor:
     order = maps.argsort(dim=1, descending=True, stable=True)
     hits = masks.gather(1, order) & (torch.arange(maps.shape[1], device=maps.device) < size[:, None])
     return hits.sum(1) / (2 * size - hits.sum(1))
+
+
+def share_between(maps: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Of a map's positive values on two objects, the share on the first: ``(N,)``.
+
+    What lies on neither is left out. A map without positive values on either counts as undecided, one half.
+    """
+    maps_flat, first = _pair(maps, first)
+    _, second = _pair(maps, second)
+    if (first & second).any():
+        raise ValueError("The two masks overlap: give every pixel to one object at most.")
+    positive = maps_flat.clamp_min(0)
+    one, other = (positive * first).sum(1), (positive * second).sum(1)
+    total = one + other
+    return torch.where(total > 0, one / torch.where(total > 0, total, 1), 0.5)
+
+
+def discrimination(for_first: Tensor, for_second: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Why this class and not that? How far a map moves from one object to the other with the class that it explains.
+
+    Two maps of the same picture ``(N, height, width)``, one for the class of the first object and one for that of the
+    second, and the two objects' masks. It is the share on the first object (:func:`share_between`) of the one map minus that
+    of the other: 1 if each map lies on its own object, 0 for every map that does not depend on the class, wherever it lies,
+    and −1 if each lies on the other's. ``(N,)``.
+    """
+    return share_between(for_first, first, second) - share_between(for_second, first, second)
 
 
 def _pair(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

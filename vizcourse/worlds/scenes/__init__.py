@@ -12,6 +12,7 @@ A scene is a frozen record of its causes; ``scene.replace(colour="red")`` is do(
 from .data import CachedScenes, Scenes, contact_sheet
 from .factors import FACTORS, Distractor, Sampler, Scene, distribution, label, sample
 from .objects import parts_of
+from .pairs import render_pairs, sample_pairs
 from .rendering import Labels, render, render_bytes
 from .vocabulary import (
     CLASSES,
@@ -36,5 +37,5 @@ __all__ = [
     "CLASSES", "COLOURS", "COLOUR_PAIRS", "CachedScenes", "DARK_FUR", "DISTRACTORS", "Distractor", "FACINGS", "FACTORS",
     "FORM", "LIGHTS", "LIGHT_FUR", "Labels", "MATERIALS", "OBJECTS", "OWN_COLOUR", "PARTS", "SCENES", "Sampler",
     "Scene", "Scenes", "TEXTURES", "contact_sheet", "counterpart", "distribution", "label", "parts_of", "render",
-    "render_bytes", "sample",
+    "render_bytes", "render_pairs", "sample", "sample_pairs",
 ]
