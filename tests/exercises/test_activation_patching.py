@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vizcourse.exercises import activation_patching as lesson
-from vizcourse.hooks import replace
+from vizcourse.hooks import capture, replace
 from vizcourse.methods.activation_patching import greyscale, sweep
 from vizcourse.models import load
 from vizcourse.worlds import scenes
@@ -51,6 +51,75 @@ def test_no_smaller_set_than_three_brings_the_cornflower_back():
     )
     assert lesson.SMALLEST_SET.verdict(right).status == "solved"
     assert lesson.SMALLEST_SET.verdict(right[::-1] * 2).status == "solved"  # order and doubles do not matter
+
+
+def test_the_cells_push_together_and_the_probability_hides_what_each_does_alone():
+    alone = [lesson.share_of_difference([cell]) for cell in lesson.TEAM]
+    together = lesson.share_of_difference(list(lesson.TEAM))
+    label = lesson._flower_runs()[-1]
+    assert all(0.03 < share < 0.3 for share in alone) and together > 1.5 * sum(alone)
+    assert max(float(lesson.restored_probabilities([cell])[label]) for cell in lesson.TEAM) < 0.05
+    assert lesson.share_of_difference([]) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        set(lesson.TEAM),
+        ["M0", "A1", "m1"],
+        [(0, "mlp"), ("Attention", 1), ("M", 1.0)],
+        {"attn_out": [1], "mlp_out": [0, 1]},
+    ],
+)
+def test_a_set_of_cells_may_be_written_in_many_ways(cells):
+    assert lesson.SMALLEST_SET.verdict(cells).status == "solved"
+
+
+def test_one_cell_alone_is_read_as_a_cell():
+    assert lesson.SMALLEST_SET.verdict(("mlp_out", 0)).mistake == "single"
+
+
+def test_clean_and_corrupted_may_run_together_and_the_clean_pictures_once_only():
+    def together(model, clean, corrupted, labels, layers, width=3):
+        count = len(clean)
+        with torch.no_grad(), capture(model, layers) as acts:
+            both = model(torch.cat([clean, corrupted]))
+        given, columns = {layer: acts[layer][:count] for layer in layers}, []
+        for centre in range(len(layers)):
+            window = layers[max(0, centre - width // 2) : centre + width // 2 + 1]
+            with torch.no_grad(), replace(model, {layer: given[layer] for layer in window}):
+                columns.append(lesson.indirect_effect(None, both[count:], model(corrupted), labels))
+        return torch.stack(columns, dim=1)
+
+    assert lesson.SWEEP.verdict(together).status == "solved"
+    again = lesson.SWEEP.verdict(lesson._clean_again)
+    assert again.mistake == "clean-again" and "5 runs" in again.text
+
+
+def test_what_looks_alike_is_told_apart_or_named_together():
+    """A whole block patched is the clean run; an integrated gradient is the exact effect: the messages say both."""
+
+    def whole_block(model, layer, clean, corrupted):
+        return lesson.patch_layer(model, layer.rpartition(".")[0], clean, corrupted)
+
+    def integrated(model, layer, clean, corrupted, labels, steps=40):
+        with torch.no_grad(), capture(model, layer) as acts:
+            model(clean)
+        end = acts[layer]
+        with torch.no_grad(), capture(model, layer) as acts:
+            model(corrupted)
+        begin, total = acts[layer], 0
+        for step in range(steps):
+            point = (begin + (end - begin) * (step + 0.5) / steps).requires_grad_()
+            with replace(model, {layer: point}):
+                logits = model(corrupted)
+            total = total + torch.autograd.grad(logits.gather(1, labels[:, None]).sum(), point)[0] / steps
+        return ((end - begin) * total).sum(dim=(1, 2))
+
+    trap = lesson.PATCH.verdict(whole_block)
+    assert trap.mistake == "clean-run" and "4.5" in trap.text
+    exact = lesson.ATTRIBUTION.verdict(integrated)
+    assert exact.mistake == "exact" and "many steps" in exact.text
 
 
 def test_adding_the_best_cell_each_time_ends_in_a_dead_end():

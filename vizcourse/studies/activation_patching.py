@@ -389,8 +389,8 @@ def direct_paths(count: int) -> dict:
 def accuracy_in_grey(count: int) -> dict:
     """How often each network is right, in colour and in greyscale, on the pictures of the studies."""
     found = {}
-    for name in ("vit-scenes", "vit-cifar10", LINEAR):
-        images, targets = photographs(count)[:2] if name.startswith("vit-cifar10") else drawn(count)[1:3]
+    for name in ("vit-scenes", "vit-cifar10"):
+        images, targets = photographs(count)[:2] if name == "vit-cifar10" else drawn(count)[1:3]
         model = load(name)
         for kind, some in {"colour": images, "grey": patching.greyscale(images)}.items():
             with torch.no_grad():
