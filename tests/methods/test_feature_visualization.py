@@ -17,6 +17,7 @@ from vizcourse.methods.feature_visualization import (
     IMAGENET_COLOURS,
     LUCENT,
     ConstantObjective,
+    Image,
     NotFinite,
     blur,
     caricature,
@@ -33,6 +34,7 @@ from vizcourse.methods.feature_visualization import (
     layer,
     logit,
     neuron,
+    normalized,
     pad,
     pixels,
     position,
@@ -401,6 +403,40 @@ def test_ascent_raises_the_objective(image, preset):
     assert result.values.shape == (30, 5)
 
 
+def test_a_plain_step_is_as_long_as_the_learning_rate_says():
+    seen = []
+
+    def decode(parameter):
+        seen.append(parameter.detach().clone())
+        return torch.sigmoid(parameter)
+
+    image = Image(pixels(16).start, decode)
+    goals = [channel("conv2", 1), 1e-3 * channel("conv2", 1), neuron("conv1", 2)]
+    render(network(), goals, **SMALL | {"image": image, "steps": 4, "optimizer": "sgd", "learning_rate": 0.2})
+    for before, after in zip(seen[:-1], seen[1:], strict=True):
+        size = (after - before).flatten(1).square().mean(1).sqrt()
+        torch.testing.assert_close(size, torch.full_like(size, 0.2), rtol=1e-4, atol=0)
+        torch.testing.assert_close(after[0], after[1], rtol=1e-3, atol=1e-4)  # a multiple of a goal asks for the same
+    assert normalized(torch.zeros(2, 3)).tolist() == [[0, 0, 0]] * 2
+
+
+def test_plain_steps_keep_the_scale_of_waves_and_adam_undoes_half_of_it():
+    # An objective whose gradient is white noise: what is fine in the first step comes from parameters and optimiser alone.
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 1))
+    with torch.no_grad():
+        model[1].weight.normal_(generator=torch.Generator().manual_seed(0))
+    fine = {}
+    for name, image in (("pixels", pixels(32)), ("waves", fourier(32, colours=None))):
+        for optimizer in ("sgd", "adam"):
+            settings = SMALL | {"image": image, "steps": 1, "frames": 2, "optimizer": optimizer, "learning_rate": 1e-3}
+            start, end = render(model, logit(0), **settings).frames[:, 0]
+            power = torch.fft.fft2(end - start).abs().square()
+            high = torch.hypot(torch.fft.fftfreq(32)[:, None], torch.fft.fftfreq(32)[None]) > 0.25
+            fine[name, optimizer] = float((power * high).sum() / power.sum())
+    assert abs(fine["pixels", "sgd"] - fine["pixels", "adam"]) < 0.05 < 0.7 < fine["pixels", "sgd"]
+    assert fine["waves", "sgd"] < 0.5 * fine["waves", "adam"] and fine["waves", "adam"] < 0.5 * fine["pixels", "adam"]
+
+
 def test_values_are_those_of_the_pictures_on_the_path():
     goal = channel("conv2", 1) - 0.5 * total_variation()
     result = render(network(), goal, **SMALL | {"frames": 13})
@@ -613,6 +649,7 @@ def test_bad_input_is_named():
         ("An objective is needed", ["conv2"], {}),
         ("steps and variants must be at least 1", logit(0), {"steps": 0}),
         ("learning_rate positive", logit(0), {"learning_rate": math.nan}),
+        ("There is no optimizer 'lbfgs': choose from adam, sgd", logit(0), {"optimizer": "lbfgs"}),
         ("leaves nothing of", logit(0), {"transformations": [jitter(16)]}),
     ]
     for message, goal, settings in cases:

@@ -1,11 +1,12 @@
 """Feature visualization: pictures, found by gradient ascent, that show what a part of a network answers to.
 
-After Olah, Mordvintsev and Schubert, "Feature Visualization" (Distill, 2017). A picture is made from four choices:
+After Olah, Mordvintsev and Schubert, "Feature Visualization" (Distill, 2017). A picture is made from five choices:
 
 - an *objective*, what to raise: :func:`channel`, :func:`neuron`, :func:`logit`, … and sums, differences and multiples
   of these, also with penalties on the picture, as in ``channel("layer3", 7) - 0.1 * total_variation()``;
 - an *image*, what to take steps in: :func:`pixels`, :func:`fourier` or the latent space of a :func:`prior`;
 - *transformations*, under which the picture must keep its effect: :func:`jitter`, :func:`scale`, :func:`rotate`, …;
+- an *optimizer*: plain steps along the gradient, or Adam's, which treat each parameter alike;
 - and a seed.
 
 :func:`render` climbs; :func:`top_examples` finds the pictures of a collection that do what a rendered one does.
@@ -61,11 +62,13 @@ from vizcourse.methods.objectives import (
 from vizcourse.methods.passes import PassingReLU, Seen, device_of, left_alone, plain_batch_norms, running
 
 __all__ = [
-    "DEFAULT", "DISTILL", "IMAGENET_COLOURS", "LUCENT", "ConstantObjective", "Examples", "Image", "NotFinite", "Objective",
-    "Rendering", "Term", "Transformation", "blur", "caricature", "channel", "colour_matrix", "direction", "diversity",
-    "evaluate", "fourier", "inversion", "jitter", "l1", "l2", "layer", "logit", "neuron", "pad", "pixels", "position", "prior",
-    "render", "rotate", "scale", "top_examples", "total_variation",
+    "DEFAULT", "DISTILL", "IMAGENET_COLOURS", "LUCENT", "OPTIMIZERS", "ConstantObjective", "Examples", "Image", "NotFinite",
+    "Objective", "Rendering", "Term", "Transformation", "blur", "caricature", "channel", "colour_matrix", "direction",
+    "diversity", "evaluate", "fourier", "inversion", "jitter", "l1", "l2", "layer", "logit", "neuron", "normalized", "pad",
+    "pixels", "position", "prior", "render", "rotate", "scale", "top_examples", "total_variation",
 ]  # fmt: skip
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
 class ConstantObjective(ValueError):
@@ -108,6 +111,7 @@ def render(
     image: Image | None = None,
     steps: int = 128,
     learning_rate: float = 0.05,
+    optimizer: str = "adam",
     transformations: Sequence[Transformation] = DEFAULT,
     variants: int = 1,
     seed: int = 0,
@@ -115,7 +119,7 @@ def render(
     warm_up: int = 16,
     progress: bool = True,
 ) -> Rendering:
-    """Make pictures that raise objectives, by gradient ascent (Adam) from faint noise.
+    """Make pictures that raise objectives, by gradient ascent from faint noise.
 
     All objectives share one batch, one starting noise and the same transformations at each step, so a picture is the
     same whether rendered alone or among others (but for rounding), and differs from its neighbour only by what is asked.
@@ -126,7 +130,11 @@ def render(
         objective: one, or several.
         image: what to take steps in; by default ``fourier(model.input_size)``, or 96 pixels if the model does not say.
         steps: of gradient ascent.
-        learning_rate: Adam's.
+        learning_rate: about how far a step moves each parameter: the root mean square over a picture's parameters, of
+            every step with ``"sgd"`` and of the first with ``"adam"``.
+        optimizer: ``"adam"``, whose steps give each parameter about the same share, however small its gradient, and so
+            largely undo the metric that ``image`` has chosen; or ``"sgd"``, steps along the :func:`normalized` gradient,
+            which keep it.
         transformations: applied in turn, one draw for the whole batch; ``()`` for none. What they leave is cut or framed
             with grey to the picture's own size.
         variants: pictures of each objective, from different noise.
@@ -149,11 +157,13 @@ def render(
     objectives = _checked(objective)
     if min(steps, variants) < 1 or frames < 0 or not (math.isfinite(learning_rate) and learning_rate > 0):
         raise ValueError("steps and variants must be at least 1, frames at least 0 and learning_rate positive and finite.")
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"There is no optimizer {optimizer!r}: choose from {', '.join(OPTIMIZERS)}.")
     image = image or fourier(getattr(model, "input_size", 96))
     generator = torch.Generator().manual_seed(seed)
     start = image.start(variants, generator)
     parameter = start.repeat(len(objectives), *[1] * (start.ndim - 1)).to(device_of(model)).requires_grad_()
-    optimizer = torch.optim.Adam([parameter], learning_rate)
+    climber = OPTIMIZERS[optimizer]([parameter], learning_rate)
     frame_steps = tuple(round(steps * number / max(1, frames - 1)) for number in range(frames)) if frames != 1 else (steps,)
     kept: list[Tensor] = []
     values: list[Tensor] = []
@@ -192,12 +202,22 @@ def render(
                 )
             good = now
             values.append(each.detach())
-            parameter.grad = gradient
-            optimizer.step()
+            parameter.grad = normalized(gradient) if optimizer == "sgd" else gradient
+            climber.step()
         final = image.decode(parameter).detach()
     kept += [final.cpu()] * frame_steps.count(steps)
     path = torch.stack(kept) if kept else final.new_zeros(0, *final.shape)
     return Rendering(final, torch.stack(values), path, frame_steps)
+
+
+def normalized(gradient: Tensor) -> Tensor:
+    """Each picture's gradient ``(N, …)`` divided by its root mean square, so that the learning rate is a step's length.
+
+    Gradients of different units, and of one unit along its path, differ by orders of magnitude. Where a gradient is zero,
+    it stays so.
+    """
+    size = gradient.flatten(1).square().mean(1).sqrt()
+    return gradient / size.clamp_min(torch.finfo(gradient.dtype).tiny).view(-1, *[1] * (gradient.ndim - 1))
 
 
 @torch.no_grad()
