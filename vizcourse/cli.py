@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("check", help="are the exercises' own checks right?")
     command.add_argument("lesson", nargs="*", help="number or name of a lesson; all by default")
+    command.add_argument("--mutants", action="store_true", help="hand in slightly changed references: are they refused?")
     command.set_defaults(run=_check)
 
     command = commands.add_parser("train", help="make a network of the course again, from its recipe")
@@ -77,9 +78,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from vizcourse.exercises.check import check
+    from vizcourse.exercises.mutants import check_mutants
     from vizcourse.lessons import LESSONS, lesson
 
-    return 0 if check([lesson(name) for name in options.lesson] or LESSONS) else 1
+    checking = check_mutants if options.mutants else check
+    return 0 if checking([lesson(name) for name in options.lesson] or LESSONS) else 1
 
 
 def _train(options: argparse.Namespace) -> int:

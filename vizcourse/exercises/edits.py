@@ -37,15 +37,10 @@ class Edits:
     def of(self, reference: Callable) -> Callable:
         """The reference, a function or class, with the edits made: compiled among the names of its own module."""
         text = self.apply(textwrap.dedent(inspect.getsource(reference)))
-        name = f"<edit {next(_numbers)} of {reference.__name__}>"
-        # Where the engine looks for the source of a learner's function, too.
-        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-        made: dict[str, Callable] = {}
         try:
-            exec(compile(text, name, "exec"), inspect.unwrap(_function(reference)).__globals__, made)
+            return compiled(text, reference)
         except SyntaxError as error:
             raise EditError(f"the edits {self} do not leave valid Python: {error.msg}, line {error.lineno}") from error
-        return made[reference.__name__]
 
     def __str__(self) -> str:
         return ", ".join(f"{old!r} -> {new!r}" for old, new in self.changes)
@@ -63,6 +58,16 @@ def edits(*changes: str) -> Edits:
             raise ValueError(f"An edit is written as 'old -> new', not {change!r}.")
         pairs.append((old, new[1:]))
     return Edits(tuple(pairs))
+
+
+def compiled(text: str, reference: Callable) -> Callable:
+    """A function or class from its source, among the names of the reference's module, which stays as it is."""
+    name = f"<variant {next(_numbers)} of {reference.__name__}>"
+    # Where the engine looks for the source of a learner's function, too.
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    made: dict[str, Callable] = {}
+    exec(compile(text, name, "exec"), inspect.unwrap(_function(reference)).__globals__, made)
+    return made[reference.__name__]
 
 
 def _function(definition: Callable) -> Callable:

@@ -7,7 +7,7 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -138,6 +138,8 @@ class CodeExercise(Exercise):
     use: how a case is put to a function or class, `use(learner, *args)`; by default a function is called, and a class
         made without arguments and then called. Random numbers are seeded, so layers made in the same order are equal.
     judge: takes the learner's function; None, or a sentence, or a Problem. It comes after the cases, if there are any.
+    right_variants: mutants of the reference (in the words of `vizcourse check --mutants`) that are accepted although
+        they compute something else, each with the reason why that is right.
     """
 
     reference: Callable
@@ -146,6 +148,7 @@ class CodeExercise(Exercise):
     atol: float = 1e-5
     use: Callable | None = None
     judge: Callable[[Callable], str | Problem | None] | None = None
+    right_variants: Mapping[str, str] = field(default_factory=dict)
 
     def make_cases(self, seed: int = 0) -> list[Case]:
         """The cases, those with the smallest inputs first."""
