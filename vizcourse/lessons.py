@@ -35,7 +35,7 @@ LESSONS: tuple[Lesson, ...] = (
         title="CNN basics",
         promise="Build a convolution by hand, read any activation in a network, and switch a channel off to see "
         "what it was for.",
-        minutes=90,
+        minutes=95,
         stars=1,
     ),
     Lesson(
@@ -44,7 +44,7 @@ LESSONS: tuple[Lesson, ...] = (
         title="Feature visualization",
         promise="Make a picture that shows what any unit answers to, explain each trick that makes it legible, and say when "
         "not to believe it.",
-        minutes=120,
+        minutes=100,
         stars=2,
         builds_on=("01",),
     ),
@@ -54,7 +54,7 @@ LESSONS: tuple[Lesson, ...] = (
         title="Grad-CAM, attribution, and whether to believe it",
         promise="Compute and read Grad-CAM, choose an attribution method for a purpose, and put any saliency map through tests "
         "that famous ones fail.",
-        minutes=120,
+        minutes=100,
         stars=2,
         builds_on=("01",),
     ),
@@ -64,7 +64,7 @@ LESSONS: tuple[Lesson, ...] = (
         title="Activation patching",
         promise="Find out where a transformer processes a property of the picture, with the right direction, component, "
         "metric and control, and say what a patching plot does not show.",
-        minutes=90,
+        minutes=95,
         stars=2,
         builds_on=("01",),
     ),
@@ -74,7 +74,7 @@ LESSONS: tuple[Lesson, ...] = (
         title="Distributed alignment search on ResNet-18",
         promise="State a causal claim about a network, find the subspace that realises it, measure it by interchange "
         "interventions, and tell a finding from an artefact.",
-        minutes=90,
+        minutes=95,
         stars=3,
         builds_on=("01",),
     ),
@@ -84,7 +84,7 @@ LESSONS: tuple[Lesson, ...] = (
         title="Concept graphs with generalized integrated gradients",
         promise="Split a layer into concepts, measure how the concepts of one layer cause those of the next, draw the graph "
         "from early layers to the class, and put it to the test.",
-        minutes=120,
+        minutes=100,
         stars=3,
         builds_on=("01", "03"),
     ),
@@ -94,7 +94,7 @@ LESSONS: tuple[Lesson, ...] = (
         title="Gradual interventions",
         promise="Ask of one picture whether a property changes the prediction, by how much, and whether it is more than "
         "chance, and find a bias that a saliency map does not name.",
-        minutes=110,
+        minutes=100,
         stars=2,
         builds_on=("01", "03"),
     ),
