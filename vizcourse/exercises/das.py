@@ -469,7 +469,7 @@ BY_HAND = AnswerExercise(
             "chance",
             "An IIA of about a half is what a coin gets: there are two answers. The direction between the two variables swaps "
             "a bit of both, or nothing that the answer depends on. Turn on.",
-            lambda value: 0.45 <= value["right"] < 0.8,
+            lambda value: 0.45 <= value["right"] < 0.8 and value["left"] < FOUND,
             example=_turned(right=0.49),
         ),
         Mistake(
@@ -857,10 +857,6 @@ def _own_steps(loss, start, steps=200, learning_rate=0.05):
     return train_rotation(loss, start, 300, learning_rate)
 
 
-def _one_step(loss, start, steps=200, learning_rate=0.05):
-    return train_rotation(loss, start, 1, learning_rate)
-
-
 def _rows_by_qr(weight):
     return torch.linalg.qr(weight.T).Q.T
 
@@ -1011,7 +1007,6 @@ ROTATION = CodeExercise(
         ),
     ),
     unlisted=(
-        _one_step,
         _trained(_rows_by_qr, after=lambda weight: _rows_by_qr(weight).detach()),
         lambda loss, start, steps=200, learning_rate=0.05: _qr(start),
         lambda loss, start, steps=200, learning_rate=0.05: [float(loss(_qr(start))) for _ in range(steps)],
@@ -1400,7 +1395,7 @@ def _forged_judge(value):
         return None
     if value.layer == "avgpool" and value.sources == "one cue":
         return Problem(measured, mistake="last-layer")
-    return Problem(measured, mistake="not-enough")
+    return Problem(measured, mistake="not-enough" if value.iia.value else "nothing")
 
 
 def _line(cue, layer, sources, share):

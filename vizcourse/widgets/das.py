@@ -30,15 +30,7 @@ EDITED, SOURCE = "edited picture", "source picture"
 
 def edited(picture: shapes.Picture, new: str, cue: str) -> shapes.Picture:
     """The picture with one cue ("all": with each) as in class ``new``, changed as the article's interventions do."""
-    old_shapes, new_shapes = set(shapes.CLASS_SHAPES[picture.class_name]), set(shapes.CLASS_SHAPES[new])
-    if old_shapes == new_shapes:
-        return picture
-    (gone,), (come,) = old_shapes - new_shapes, new_shapes - old_shapes
-    change = {"colour": shapes.COLOURS[come]} if cue in ("colour", "all") else {}
-    change |= {"shape": come} if cue in ("type", "all") else {}
-    items = tuple(item.replace(**change) if item.shape == gone else item for item in picture.items)
-    background = shapes.BACKGROUNDS[new] if cue in ("background", "all") else picture.background
-    return picture.replace(items=items, background=background, class_name=new if cue == "all" else None)
+    return shapes.edit(picture, new, shapes.CUES if cue == "all" else cue)
 
 
 @dataclass(frozen=True)
