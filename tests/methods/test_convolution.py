@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torchvision
@@ -11,11 +13,14 @@ from vizcourse.hooks import replace
 from vizcourse.methods.convolution import (
     count_parameters,
     cross_correlate,
+    fit,
     gradient_field,
     output_size,
     receptive_field,
+    relative_silencing,
     silence,
     silencing_effects,
+    with_classes,
 )
 
 
@@ -123,6 +128,80 @@ def test_silencing_nothing_and_everything(resnet):
     torch.testing.assert_close(silence(resnet, "layer4", images, range(512)), resnet.fc.bias.expand(2, -1).detach())
 
 
+class TwoChannels(nn.Module):
+    """Logits are known sums of two channels' means: (3 a, 0) and then b in both, which the softmax does not see."""
+
+    def __init__(self, scale=1.0):
+        super().__init__()
+        self.relu, self.scale = nn.ReLU(), scale
+
+    def forward(self, images):
+        a, b = self.relu(images).mean(dim=(2, 3)).unbind(1)
+        return self.scale * torch.stack([3 * a + b, b], 1)
+
+
+def test_relative_silencing_by_hand():
+    images = torch.tensor([[1.0, 5.0], [2.0, 9.0], [6.0, 1.0]])[:, :, None, None].expand(-1, -1, 2, 2)
+    # Channel 0 is all that tells the pictures apart, and channel 1 moves both logits alike.
+    torch.testing.assert_close(relative_silencing(TwoChannels(), "relu", images), torch.tensor([1.0, 0.0]))
+    changes = silencing_effects(TwoChannels(), "relu", images, logits=True)
+    assert changes.tolist() == [[[-3, 0], [-6, 0], [-18, 0]], [[-5, -5], [-9, -9], [-1, -1]]]
+
+
+def test_relative_silencing_does_not_depend_on_the_scale_or_on_what_all_pictures_share(resnet):
+    images = torch.rand(3, 3, 64, 64)
+    before = relative_silencing(resnet, "layer4", images)
+    assert before.shape == (512,) and (before >= 0).all() and before.max() > 0
+    scaled = copy.deepcopy(resnet)
+    with torch.no_grad():
+        scaled.fc.weight *= 7
+        scaled.fc.bias += 100
+    torch.testing.assert_close(relative_silencing(scaled, "layer4", images), before, atol=1e-3, rtol=1e-2)
+
+
+class EndsInAConvolution(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Conv2d(8, 3, 1)  # defined first, runs last
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+
+    def forward(self, images):
+        return self.last(self.body(images)).mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8, 3)),
+        lambda: nn.Sequential(nn.Sequential(nn.Conv2d(3, 8, 3)), nn.Sequential(nn.Flatten(), nn.Sequential(nn.LazyLinear(3)))),
+        EndsInAConvolution,
+        lambda: torchvision.models.resnet18(num_classes=3),
+    ],
+)
+def test_a_network_of_any_build_gets_other_classes(make):
+    images = torch.rand(2, 3, 32, 32)
+    network = make().eval()
+    network(images)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    other = with_classes(network, 10, images)
+    assert other(images).shape == (2, 10) and network(images).shape == (2, 3)
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in state.items())
+    assert not any(module._forward_hooks for module in (*network.modules(), *other.modules()))
+
+
+def test_a_network_without_a_last_layer_of_classes_is_refused():
+    with pytest.raises(ValueError, match="The last layer of weights is missing"):
+        with_classes(nn.AdaptiveAvgPool2d(1), 10, torch.rand(1, 3, 8, 8))
+    with pytest.raises(ValueError, match="is BatchNorm2d"):
+        with_classes(nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3), nn.Flatten()), 10, torch.rand(1, 3, 8, 8))
+
+
+def test_lazy_layers_can_be_fitted():
+    network = nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.LazyLinear(2))
+    losses = fit(network, torch.rand(16, 3, 8, 8), torch.tensor([0, 1] * 8), epochs=2, batch=8)
+    assert len(losses) == 4 and network[0].weight.shape == (4, 3, 3, 3)
+
+
 def test_count_parameters_by_hand():
     assert count_parameters(nn.Conv2d(3, 16, 5)) == 16 * (3 * 25) + 16
     assert count_parameters(nn.Linear(10, 3, bias=False)) == 30
@@ -138,6 +217,10 @@ def test_bad_input_is_named(resnet):
         silencing_effects(resnet, "layer2", images[:0])
     with pytest.raises(ValueError, match="did you mean"):
         silencing_effects(resnet, "layer9", images)
+    with pytest.raises(ValueError, match="at least two"):
+        relative_silencing(resnet, "layer4", images)
+    with pytest.raises(ValueError, match="the same for every image"):
+        relative_silencing(resnet, "layer4", images.expand(3, -1, -1, -1))
     with pytest.raises(ValueError, match="same number of channels"):
         cross_correlate(torch.zeros(3, 4, 4), torch.zeros(2, 1, 3, 3))
     with pytest.raises(ValueError, match="there is no position"):

@@ -6,6 +6,7 @@ field Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neura
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -161,7 +162,9 @@ def silence(model: nn.Module, layer: Layer, images: Tensor, channels: Sequence[i
 
 
 @torch.no_grad()
-def silencing_effects(model: nn.Module, layer: Layer, images: Tensor, *, batch: int = 256) -> Tensor:
+def silencing_effects(
+    model: nn.Module, layer: Layer, images: Tensor, *, batch: int = 256, logits: bool = False
+) -> Tensor:
     """What silencing each channel of a layer, one at a time, does to the class probabilities.
 
     The network runs up to the layer once; then only the rest is run, for many channels in one batch.
@@ -171,9 +174,10 @@ def silencing_effects(model: nn.Module, layer: Layer, images: Tensor, *, batch: 
         layer: the layer, by name or as a module.
         images: ``(N, channel, height, width)``.
         batch: rows (image and channel) that are run together.
+        logits: change of the logits instead of the probabilities.
 
     Returns:
-        Probability with the channel silenced minus without: ``(channels, N, classes)``.
+        Probability (or logit) with the channel silenced minus without: ``(channels, N, classes)``.
 
     Raises:
         ValueError: unknown layer, empty batch.
@@ -182,7 +186,12 @@ def silencing_effects(model: nn.Module, layer: Layer, images: Tensor, *, batch: 
         raise ValueError("There are no images: pass a batch with at least one.")
     tail = replay(model, layer, images)
     count, channels = len(images), tail.activation.shape[1]
-    clean = tail(tail.activation).softmax(1)
+
+    def answer(activation: Tensor, **index: Tensor) -> Tensor:
+        given = tail(activation, **index)
+        return given if logits else given.softmax(1)
+
+    clean = answer(tail.activation)
     effects = clean.new_empty(channels, count, clean.shape[1])
     together = max(1, batch // count)
     for first in range(0, channels, together):
@@ -190,8 +199,44 @@ def silencing_effects(model: nn.Module, layer: Layer, images: Tensor, *, batch: 
         rows = tail.activation.repeat(len(some), *[1] * (tail.activation.ndim - 1))
         rows[torch.arange(len(rows)), some.repeat_interleave(count)] = 0
         index = torch.arange(count, device=images.device).repeat(len(some))
-        effects[some] = tail(rows, index=index).softmax(1).unflatten(0, (len(some), count)) - clean
+        effects[some] = answer(rows, index=index).unflatten(0, (len(some), count)) - clean
     return effects
+
+
+@torch.no_grad()
+def relative_silencing(model: nn.Module, layer: Layer, images: Tensor, *, batch: int = 256) -> Tensor:
+    """How much of what a picture does to the logits changes when a channel is silenced, whatever the logits' scale.
+
+    Root mean square of the change over that of the logits themselves, both taken from their mean over the classes
+    (which the softmax does not see) and over the images (what is the same for every picture says nothing of it). Twice
+    the last layer's weights give the same number. 0: the channel makes no difference between pictures; 1: the change is as
+    large as all that tells the pictures apart.
+
+    Args:
+        model: a classifier that returns logits ``(N, classes)``.
+        layer: the layer, by name or as a module.
+        images: ``(N, channel, height, width)``, at least two.
+        batch: rows (image and channel) that are run together.
+
+    Returns:
+        One number for each channel: ``(channels,)``, not negative.
+
+    Raises:
+        ValueError: fewer than two images, unknown layer, or logits that are the same for all images.
+    """
+    if len(images) < 2:
+        raise ValueError(f"{len(images)} image cannot vary: pass at least two.")
+    changes = silencing_effects(model, layer, images, batch=batch, logits=True)
+    clean = model(images)
+
+    def varying(values: Tensor) -> Tensor:  # (..., N, classes)
+        values = values - values.mean(-1, keepdim=True)
+        return values - values.mean(-2, keepdim=True)
+
+    own = varying(clean).square().mean().sqrt()
+    if own == 0:
+        raise ValueError("The logits are the same for every image, so there is nothing to compare with: use other images.")
+    return varying(changes).square().mean(dim=(1, 2)).sqrt() / own
 
 
 def _check_channels(name: str, activation: Tensor, channels: Sequence[int]) -> None:
@@ -205,6 +250,57 @@ def _check_channels(name: str, activation: Tensor, channels: Sequence[int]) -> N
 def count_parameters(module: nn.Module) -> int:
     """Number of learnable weights and biases of a module."""
     return sum(math.prod(parameter.shape) for parameter in module.parameters())
+
+
+def with_classes(network: nn.Module, classes: int, example: Tensor) -> nn.Module:
+    """A copy of a classifier with another number of classes: its last layer of weights is made anew, at random.
+
+    Args:
+        network: its last `nn.Linear` or `nn.Conv2d` to run, wherever it stands, must give one number a class.
+        classes: the new number of classes.
+        example: images ``(N, channel, height, width)`` with which the network can run.
+
+    Returns:
+        The copy.
+
+    Raises:
+        ValueError: the last layer of weights is of another kind, or does not give one number a class.
+    """
+    network = copy.deepcopy(network)
+    ran: list[nn.Module] = []
+    hooks = [
+        module.register_forward_hook(lambda module, inputs, output: ran.append(module))
+        for module in network.modules()
+        if not list(module.children()) and list(module.parameters(recurse=False))
+    ]
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            old = network(example).shape[1]
+    finally:
+        network.train(training)
+        for hook in hooks:
+            hook.remove()
+    last = ran[-1] if ran else None
+    bias = getattr(last, "bias", None) is not None
+    if type(last) is nn.Linear and last.out_features == old:
+        new: nn.Module = nn.Linear(last.in_features, classes, bias)
+    elif type(last) is nn.Conv2d and last.out_channels == old and last.groups == 1:
+        new = nn.Conv2d(
+            last.in_channels, classes, last.kernel_size, last.stride, last.padding, last.dilation, 1, bias, last.padding_mode
+        )
+    else:
+        raise ValueError(
+            f"The last layer of weights is {type(last).__name__ if last is not None else 'missing'}: only a network that ends "
+            "in an nn.Linear or nn.Conv2d with one output a class can be given other classes."
+        )
+    if last is network:
+        return new
+    name = next(name for name, module in network.named_modules() if module is last)
+    parent, _, child = name.rpartition(".")
+    setattr(network.get_submodule(parent), child, new)
+    return network
 
 
 def fit(
@@ -237,6 +333,9 @@ def fit(
     steps = len(images) // batch
     if steps == 0:
         raise ValueError(f"{len(images)} pictures are fewer than one batch of {batch}: pass more, or a smaller batch.")
+    if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in network.parameters()):
+        with torch.no_grad():  # lazy layers take their shapes from a first look
+            network.eval()(images[:2])
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps)
