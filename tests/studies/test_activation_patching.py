@@ -68,6 +68,12 @@ def test_the_transplant_came_out_as_the_lesson_says():
     assert lent["object"]["low"][1] < 0 < lent["object"]["high"][1]
 
 
+def test_object_and_class_token_cross_where_the_lesson_says():
+    """At layer 1 they cannot be told apart; before it the object gives back more, after it the class token."""
+    for gap in study.results()["where-difference"].values():
+        assert gap["high"][0] < 0 and gap["low"][1] < 0 < gap["high"][1] and min(gap["low"][2:]) > 0
+
+
 def test_a_study_counts_how_often_a_layer_is_the_peak():
     found = study.results()
     for window, peak in {1: 0, 2: 1, 3: 1, 5: 2}.items():
