@@ -244,3 +244,13 @@ def test_no_rotation_moves_a_logit_further_than_the_lesson_says():
             assert weight @ frame @ frame.T @ difference <= bound + 1e-5
     between = torch.nn.functional.normalize(weight / weight.norm() + difference / difference.norm(), dim=0)
     torch.testing.assert_close((weight @ between) * (between @ difference), bound)
+
+
+def test_cues_that_add_up_flip_at_most_three_of_six_answers():
+    """Section 9's bound: three cues, from one class to another and back, none of them working against its own class."""
+    generator = torch.Generator().manual_seed(0)
+    pushes = torch.rand(20000, 3, generator=generator) ** 4
+    margin = torch.rand(20000, generator=generator) * pushes.sum(1)  # both pictures are answered rightly
+    there = (pushes > margin[:, None]).sum(1)
+    back = (pushes > (pushes.sum(1) - margin)[:, None]).sum(1)
+    assert (there + back).max() == 3

@@ -1387,7 +1387,7 @@ WANTED = 0.76
 
 def _forged_judge(value):
     if not hasattr(value, "iia") or not hasattr(value, "cue"):
-        return 'Hand in what `line(…)` gave: `answer("5.10", mine)`.'
+        return 'Hand in what `study.line(…)` gave: `answer("5.10", mine)`.'
     measured = f"Its IIA is {value.iia}."
     if value.cue == "colour":
         return Problem(mistake="used")
@@ -1408,8 +1408,8 @@ FORGE = AnswerExercise(
     stars=2,
     minutes=10,
     judge=_forged_judge,
-    setup_source="from vizcourse.studies.das import line",
-    solution_source='mine = line("background", layer="avgpool", dim=8, sources="ordinary")\nanswer("5.10", mine)',
+    setup_source="from vizcourse.studies import das as study",
+    solution_source='mine = study.line("background", layer="avgpool", dim=8, sources="ordinary")\nanswer("5.10", mine)',
     hints=(
         "Three things are yours to choose. Which of them decides whether the network itself would answer the label to the "
         "source?",
