@@ -398,7 +398,7 @@ ORIENTATION = AnswerExercise(
         ),
     ),
     unlisted=([["a", 1], [2, 3]], [1.0, 0.0, -1.0], [[float("nan")] * 3] * 3),
-    insight="You have built by hand what the first layer of every trained network finds by itself: an oriented edge detector.",
+    insight="An oriented edge detector, built by hand. First layers of trained networks often hold some, found by themselves.",
     used_next="In the next section you meet the kernels that a network has learned.",
 )
 
