@@ -1107,7 +1107,7 @@ PROPERTY = AnswerExercise(
     unlisted=("colour", "none"),
     insight="On more than half of the scenes p is below 0.05 here as well: p cannot show that something is ignored; the "
     "largest span can, for this range and these scenes.",
-    used_next="The next section asks when a network begins to use a property.",
+    used_next="The next section takes the question to another task.",
 )
 
 EXERCISES = (RESPONSE, SLOPES, SCORE, STEPS, P_VALUE, CURVES, SUSPECTS, LOCAL, IGNORED, PROPERTY)

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from vizcourse.methods.property_gradients import average, logits, permutation_test, property_effect, respond
 from vizcourse.models import evaluation, load
-from vizcourse.worlds import gradual, scenes
+from vizcourse.worlds import gradual, lesions, scenes
 
 FILE = Path(__file__).with_name("07_property_gradients.json")
 NETWORKS = ("pets-unbiased", "pets-dark-cats", "pets-dark-dogs")
@@ -75,45 +75,53 @@ def share(right: Tensor) -> float:
     return float(right.double().mean())
 
 
-def conflicts(count: int = 100) -> list[dict]:
+def conflicts(count: int = 60) -> list[dict]:
     """What each network goes by when two causes disagree, on pictures of the kind it learned from.
 
     A cat gets one factor of a dog, or a dog one of a cat, and keeps the rest: ``by the factor`` is the share of answers
-    that follow it. With a donor of the *same* animal, any other answer is a mere disturbance: ``disturbed``. Pairs with
-    the same value of the factor are left out. One row for each factor and network.
+    that follow it. With a donor of the *same* animal, the same change of answer is a mere disturbance: ``disturbed``.
+    Pairs with the same value of the factor are left out. One row for each factor and network.
     """
-    rows = []
-    for name in tqdm(NETWORKS, desc="conflicts"):
-        network, own = load(name), _own_kind(name)
-        cats, dogs = (scenes.sample(count, SEED + 5, object=animal, bias=own) for animal in ("cat", "dog"))
-        for factor in FACTORS:
-            swapped = [
-                (one, other, answer) for left, right in zip(cats, dogs, strict=True)
-                for one, other, answer in ((left, right, 1), (right, left, 0))
-            ]
-            alike = [
-                (one, other, answer) for animals, answer in ((cats, 1), (dogs, 0))
-                for one, other in zip(animals, animals[1:] + animals[:1], strict=True)
-            ]
-            followed, disturbed = (_follows(network, factor, donors) for donors in (swapped, alike))
-            rows.append({
-                "factor": factor, "network": name,
-                "by the factor": followed["value"], "interval": [followed["low"], followed["high"]],
-                "pictures": followed["count"], "disturbed": disturbed["value"],
-            })
-    return rows
+    pairs = [(name, factor) for name in NETWORKS for factor in FACTORS]
+    return [
+        kept(["conflict", name, factor, count], functools.partial(_conflict, name, factor, count))
+        for name, factor in tqdm(pairs, desc="conflicts")
+    ]
 
 
-def _own_kind(name: str) -> dict | None:
+def _conflict(name: str, factor: str, count: int) -> dict:
+    cats, dogs = _own_kind(name, count)
+    swapped = [
+        (one, other, answer) for left, right in zip(cats, dogs, strict=True)
+        for one, other, answer in ((left, right, 1), (right, left, 0))
+    ]
+    alike = [
+        (one, other, answer) for animals, answer in ((cats, 1), (dogs, 0))
+        for one, other in zip(animals, animals[1:] + animals[:1], strict=True)
+    ]
+    followed, disturbed = (_follows(load(name), factor, donors) for donors in (swapped, alike))
+    return {
+        "factor": factor, "network": name,
+        "by the factor": followed["value"], "conflict interval": [followed["low"], followed["high"]],
+        "pictures": followed["count"], "disturbed": disturbed["value"],
+        "disturbed interval": [disturbed["low"], disturbed["high"]],
+    }
+
+
+@functools.cache
+def _own_kind(name: str, count: int) -> tuple[list[scenes.Scene], list[scenes.Scene]]:
+    """Cats and dogs as in the pictures that a network learned from."""
     dark = {"pets-dark-cats": 1.0, "pets-dark-dogs": 0.0}.get(name)
-    return None if dark is None else bias(dark)
+    own = None if dark is None else bias(dark)
+    # Of one seed, the two would differ in the animal alone.
+    return tuple(scenes.sample(count, SEED + 5 + seed, object=animal, bias=own) for seed, animal in enumerate(("cat", "dog")))
 
 
 def _follows(network: nn.Module, factor: str, donors: list[tuple]) -> dict:
     """Share of pictures ``(scene, donor of the factor, answer)`` that get this answer, with its interval."""
     different = [each for each in donors if getattr(each[0], factor) != getattr(each[1], factor)]
     if not different:
-        return {"value": 0.0, "low": 0.0, "high": 1.0, "count": 0}
+        return {"value": 0.0, "low": 0.0, "high": 0.0, "count": 0}  # no cat has another animal than a cat
     mixed = scenes.render([scene.replace(**{factor: getattr(donor, factor)}) for scene, donor, _ in different], 64)
     named = torch.cat([network(part).argmax(1) for part in mixed.split(100)])
     return evaluation.share(named == torch.tensor([answer for *_, answer in different]))
@@ -160,6 +168,41 @@ def null(runs: int = 1000) -> dict:
                 "similarity": similarity, "score": score, "false positives": share(p_value <= 0.05),
             })
     return results
+
+
+# ------------------------------------------------------------------------------------ plasters beside skin lesions
+
+LESION_NETWORKS = ("lesions-unbiased", "lesions-biased", "lesions-mixed")
+
+
+def plasters(count: int = 100, steps: int = 8) -> list[dict]:
+    """What plaster and signs do to three networks, by diagnosis: one row for each property, diagnosis and network.
+
+    "plaster" blends a coloured one in, "skin plaster" one of the skin's own tone; the three signs run from 0 to 1.
+    """
+    nets = {name: load(name) for name in LESION_NETWORKS}
+    rows = []
+    for diagnosis in tqdm(lesions.CLASSES, desc="plasters"):
+        drawn = lesions.sample(count, SEED + 7, diagnosis=diagnosis)
+        for factor in ("plaster", "skin plaster", *lesions.SIGNS):
+            number = "opacity" if "plaster" in factor else factor
+            patch = {"patch": "skin"} if factor == "skin plaster" else {}
+            pictures = torch.stack([
+                lesions.turn(lesion.replace(**patch), number, steps=steps).pictures for lesion in drawn
+            ])
+            for name, net in nets.items():
+                effect = property_effect(
+                    net, pictures, lesions.CLASSES.index("nevus"), torch.linspace(0, 1, steps), permutations=199, batch=250
+                )
+                score, change = average(effect.score)["all"], average(effect.change)["all"]
+                first, last = (effect.responses[:, step] > 0.5 for step in (0, -1))
+                rows.append({
+                    "factor": factor, "diagnosis": diagnosis, "network": name, "pictures": count, "score": score.mean,
+                    "interval": score.interval, "change": change.mean, "change interval": change.interval,
+                    "nevus at first": share(first), "nevus at last": share(last), "flips": share(effect.flips),
+                    "significant": share(effect.p_value <= 0.05),
+                })
+    return rows
 
 
 # ---------------------------------------------------------------------------------------------------------- power
@@ -277,23 +320,21 @@ STARTS = {
 STAGES = (0, 5, 10, 20, 40, 80, 120)
 
 
-def architectures(pictures: int = 2560, scenes_measured: int = 16, seeds: int = 2, strengths=(0.9, 1.0),
-                  checkpoints=STAGES, starts=None) -> list[dict]:
+def architectures(pictures: int = 2560, scenes_measured: int = 16, strengths=(0.9, 1.0), checkpoints=STAGES,
+                  starts=None) -> list[dict]:
     """Training runs as in :func:`training`, of two architectures, each untrained at first and pretrained on scenes.
 
     The pretrained ones know cats and dogs already, among other classes and with fur of any colour; their last layer is
-    a new one. Finished runs are kept in $VIZCOURSE_CACHE (or ~/.cache/vizcourse), so the same call goes on.
+    a new one. There is one seed for each pretrained network. Finished runs are kept in $VIZCOURSE_CACHE (or
+    ~/.cache/vizcourse), so the same call goes on.
     """
     rows = []
     for name, (sources, side, peak) in (starts or STARTS).items():
-        for seed in range(seeds):
+        for seed, source in enumerate(sources):
             for strength in strengths:
                 for pretrained in (False, True):
-                    source = sources[seed % len(sources)]
-                    settings = [source, side, peak, strength, pretrained, seed, pictures, scenes_measured, list(checkpoints)]
-                    found = kept(settings, functools.partial(
-                        _one_start, source, side, peak, strength, pretrained, seed, pictures, scenes_measured, checkpoints
-                    ))
+                    settings = [source, side, peak, strength, pretrained, seed, pictures, scenes_measured, checkpoints]
+                    found = kept(settings, functools.partial(_one_start, *settings))
                     begun = {"architecture": name, "pretrained": pretrained, "source": source, "bias": strength, "seed": seed}
                     rows += [begun | row for row in found]
     return rows
@@ -332,7 +373,7 @@ def _paths(scenes_measured: int, side: int) -> dict[str, Tensor]:
     }
 
 
-def kept(settings: list, compute: Callable[[], list[dict]]) -> list[dict]:
+def kept(settings: list, compute: Callable[[], list | dict]) -> list | dict:
     """What was computed with these settings before, else compute it and keep it."""
     folder = Path(os.environ.get("VIZCOURSE_CACHE") or Path.home() / ".cache" / "vizcourse") / "study-07"
     file = folder / f"{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]}.json"
@@ -350,13 +391,14 @@ def kept(settings: list, compute: Callable[[], list[dict]]) -> list[dict]:
 
 PARTS = {
     "factors": factors, "conflicts": conflicts, "null": null, "power": power, "training": training,
-    "architectures": architectures,
+    "architectures": architectures, "plasters": plasters,
 }
 TRIAL = {
     "factors": {"count": 2, "steps": 5}, "conflicts": {"count": 3}, "null": {"runs": 20}, "power": {"runs": 5},
     "training": {"pictures": 64, "scenes_measured": 2, "seeds": 1, "strengths": (1.0,), "checkpoints": (0, 2)},
-    "architectures": {"pictures": 64, "scenes_measured": 2, "seeds": 1, "strengths": (1.0,), "checkpoints": (0, 1),
+    "architectures": {"pictures": 64, "scenes_measured": 2, "strengths": (1.0,), "checkpoints": (0, 1),
                       "starts": {"residual network": (("scenes-small-0",), 48, 4e-3)}},
+    "plasters": {"count": 2, "steps": 4},
 }
 
 
