@@ -109,6 +109,22 @@ def test_the_layers_offered_are_those_with_places(model, world):
     assert len(big.controls["target"].options) == 29
 
 
+def test_rather_than_asks_for_a_difference_and_says_what_lies_on_which_object(model, world):
+    pictures, masks = world
+    lab = ClassAndLayer(model, pictures, objects={"the animal": masks, "the rest": ~masks.bool()})
+    lab.set(target=0, evidence="for")
+    assert "rather than" not in lab.text.value and "on the animal" in lab.text.value
+    assert sum(lab.result.shares.values()) == pytest.approx(1, abs=1e-4)
+    lab.set(rival=1)
+    # The lab begins at layer3.1, which is what layer3 gives.
+    expected = attribution.grad_cam(model, pictures[:1], attribution.rather_than(0, 1), LAYER, relu=False)[0]
+    torch.testing.assert_close(lab.result.values, expected)
+    assert "rather than “dog”" in lab.text.value
+    lab.set(rival=0)  # the class itself: no question of "rather than"
+    assert lab.result.rival is None and lab.errors == []
+    lab.close()
+
+
 # --- cascade ---
 
 
@@ -224,6 +240,10 @@ def test_the_suspects_are_right_on_every_picture_and_one_of_them_reads_the_board
         answers[network] = lab.answer_value()
         assert answers[network]["touched"] == 0 and answers[network]["changed"] < 0.25
     assert answers["A"]["after"] == "dog" and answers["B"]["after"] == "cat"
+    assert answers["A"]["lead"][1] > 0 > answers["B"]["lead"][1] and answers["B"]["cue"] > 0.9
+    lab.set(network="B", picture=0, tool="erase", across=90, down=90, width=10, height=10)
+    found = lab.answer_value()
+    assert found["cue"] == 0 and found["lead"][0] == pytest.approx(found["lead"][1], rel=0.3)
 
 
 # --- whose map is it? ---

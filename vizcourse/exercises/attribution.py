@@ -5,7 +5,8 @@ of the loss, of all classes at once, or of the top class whichever was asked for
 over channels instead of places; forget the ReLU or put it before the sum; take the gradient at the picture only and call it
 integrated; leave out the difference from the baseline, or count an end of the path twice; randomise the network they still
 need; delete the least important pixels first; average a curve instead of integrating it; and take a map that lands on the
-animal for a proof that the network knows the animal.
+animal for a proof that the network knows the animal; score a map on the object it was asked for and forget to ask for the
+other one; and leave a hook behind.
 """
 
 from __future__ import annotations
@@ -43,6 +44,27 @@ class _Toy(nn.Module):
         return "a small CNN with the layers 'conv1', 'relu1', 'conv2', 'relu2' and 'fc'"
 
 
+def _batch(images):
+    """What a network would say too: without the batch axis, values would only be right where there is one colour."""
+    if images.ndim != 4:
+        raise ValueError(f"score takes a batch of pictures, (N, C, H, W), and was given {tuple(images.shape)}")
+    return images
+
+
+class _Nested(nn.Module):
+    """The same inside a block, so that some parts have a dot in their names."""
+
+    def __init__(self, seed, channels=2, classes=2):
+        super().__init__()
+        self.features = _Toy(seed, channels, classes)
+
+    def forward(self, images):
+        return self.features(images)
+
+    def __repr__(self):
+        return "a small CNN with the parts 'features.conv1', 'features.conv2' and 'features.fc'"
+
+
 class _Score:
     """One logit of a toy network, as a function of pictures: (N, 3, H, W) -> (N,)."""
 
@@ -50,7 +72,7 @@ class _Score:
         self.model, self.target = _Toy(seed), target
 
     def __call__(self, images):
-        return self.model(images)[:, self.target]
+        return self.model(_batch(images))[:, self.target]
 
     def __repr__(self):
         return f"the logit of class {self.target} of a small CNN"
@@ -60,7 +82,7 @@ class _Hinge:
     """max(0, total − 1): the function of exercise 3.4, for pictures of any shape."""
 
     def __call__(self, images):
-        return (images.flatten(1).sum(1) - 1).relu()
+        return (_batch(images).flatten(1).sum(1) - 1).relu()
 
     def __repr__(self):
         return "max(0, sum of all pixels − 1)"
@@ -70,7 +92,7 @@ class _Squares:
     """The sum of the squares of all values."""
 
     def __call__(self, images):
-        return images.square().flatten(1).sum(1)
+        return _batch(images).square().flatten(1).sum(1)
 
     def __repr__(self):
         return "the sum of the squares of all pixels"
@@ -132,6 +154,53 @@ def _gradients_first(model, images, classes, layer):
 
 def _only_gradients(model, images, classes, layer):
     return activations_and_gradients(model, images, classes, layer)[1]
+
+
+def _hook_left(model, images, classes, layer):
+    kept = {}
+    model.get_submodule(layer).register_forward_hook(lambda module, inputs, output: kept.update(here=output))
+    logits = model(images.clone().requires_grad_())
+    (gradients,) = torch.autograd.grad(_own(logits, classes).sum(), kept["here"])
+    return kept["here"].detach(), gradients
+
+
+def _weights_ask(model, images, classes, layer):
+    model.requires_grad_(True)
+    return activations_and_gradients(model, images, classes, layer)
+
+
+def _weights_filled(model, images, classes, layer):
+    model.requires_grad_(True)
+    with capture(model, layer) as acts:
+        logits = model(images)
+    acts[layer].retain_grad()
+    _own(logits, classes).sum().backward()
+    model.requires_grad_(False)
+    return acts[layer].detach(), acts[layer].grad
+
+
+def _left_on_training(model, images, classes, layer):
+    model.train()
+    return activations_and_gradients(model, images, classes, layer)
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def _traces(function):
+    """The judge of 3.1: is the network as it was, once the function has run?"""
+    model = _Toy(5)
+    images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(5))
+    function(model, images, torch.tensor([0, 2]), "relu1")
+    if any(getattr(module, hooks) for module in model.modules() for hooks in _HOOKS):
+        return Problem(mistake="hook-left")
+    if any(parameter.requires_grad for parameter in model.parameters()):
+        return Problem(mistake="weights-ask")
+    if any(parameter.grad is not None for parameter in model.parameters()):
+        return Problem(mistake="weights-filled")
+    if model.training:
+        return Problem(mistake="training")
+    return None
 
 
 def _gradient_cases(seed):
@@ -225,9 +294,42 @@ GRADIENTS = CodeExercise(
             "`torch.autograd.grad(number, acts[layer])`, or call `acts[layer].retain_grad()` before `backward()`.",
             _no_grad_kept,
         ),
+        Mistake(
+            "pooled",
+            "Your gradients are averaged over the places already: that is step 3. Here they keep the layer's shape.",
+            lambda model, images, classes, layer: tuple(
+                each if number == 0 else each.mean((2, 3))
+                for number, each in enumerate(activations_and_gradients(model, images, classes, layer))
+            ),
+        ),
         Mistake("swapped", "The two are in the wrong order: the activations come first, then the gradients.", _gradients_first),
         Mistake("one-only", "You return the gradients alone; return both, `acts[layer], gradients`.", _only_gradients),
+        Mistake(
+            "hook-left",
+            "The values are right, but a hook of yours is still on the network when your function is done: it would run at "
+            "every later pass. Keep what `register_…_hook` gives you and call its `.remove()`, or use `capture`, which does.",
+            _hook_left,
+        ),
+        Mistake(
+            "weights-ask",
+            "The values are right, but the network's weights want gradients now, and later cells pay for it. Let the pictures "
+            "ask, or put it back with `model.requires_grad_(False)`.",
+            _weights_ask,
+        ),
+        Mistake(
+            "weights-filled",
+            "The values are right, but `backward()` has filled the `.grad` of the network's weights, and the next call would "
+            "add to it. `torch.autograd.grad(number, acts[layer])` leaves nothing behind.",
+            _weights_filled,
+        ),
+        Mistake(
+            "training",
+            "The values are right, but you leave the network in training mode, in which dropout and batch normalization do "
+            "something else: it comes in eval mode and is to stay there.",
+            _left_on_training,
+        ),
     ),
+    judge=_traces,
     unlisted=(
         _with_score(lambda logits, classes: _own(logits, classes).square().sum()),
         _with_score(lambda logits, classes: _own(logits.relu(), classes).sum()),
@@ -248,8 +350,8 @@ def importance_weights(gradients):
 def _weight_cases(seed):
     generator = torch.Generator().manual_seed(seed)
     return [
-        (torch.randint(-3, 4, (1, 2, 2, 2), generator=generator).float(),),
-        (torch.randint(-3, 4, (2, 2, 2, 2), generator=generator).float(),),
+        (torch.randint(-3, 4, (2, 2, 1, 2), generator=generator).float(),),
+        (torch.randint(-3, 4, (1, 2, 2, 3), generator=generator).float(),),
         (torch.randn(2, 3, 4, 5, generator=generator),),
         (torch.randn(3, 3, 3, 3, generator=generator),),
     ]
@@ -285,6 +387,11 @@ WEIGHTS = CodeExercise(
             lambda gradients: gradients.mean(dim=(0, 2, 3)),
         ),
         Mistake(
+            "everything",
+            "You average over all axes, and give one number. Keep the pictures and the channels: `dim=(2, 3)`.",
+            lambda gradients: gradients.mean(),
+        ),
+        Mistake(
             "largest",
             "You take the largest gradient of each channel (that is max pooling). The formula takes the mean over all places.",
             lambda gradients: gradients.amax(dim=(2, 3)),
@@ -316,7 +423,7 @@ WEIGHTS = CodeExercise(
         lambda gradients: gradients.flatten(2).median(2).values,
         lambda gradients: gradients.mean(dim=(2, 3)).softmax(1),
     ),
-    insight="A channel's weight says how much the logit would rise if the channel were a little louder everywhere.",
+    insight="A channel's weight says how much the logit would rise, a place, if the channel were a little louder everywhere.",
     used_next="3.3 adds up the channels' maps with these weights.",
 )
 
@@ -350,7 +457,7 @@ def _map_cases(seed):
         return torch.randint(-3, 4, shape, generator=generator).float()
 
     return [
-        (whole(1, 2, 2, 2), whole(1, 2, 2, 2)),
+        (whole(2, 2, 1, 2), whole(2, 2, 1, 2)),
         (whole(2, 2, 2, 3).abs(), whole(2, 2, 2, 3)),
         (torch.randn(2, 4, 5, 3, generator=generator), torch.randn(2, 4, 5, 3, generator=generator)),
         (torch.rand(3, 5, 4, 4, generator=generator), torch.randn(3, 5, 4, 4, generator=generator)),
@@ -456,6 +563,9 @@ def hinge_attributions():
     return (2 * 2 / 3, 1 * 2 / 3)
 
 
+#: Wrong answers of 3.4 that have messages of their own, though they do not add up either.
+_KNOWN_WRONG = ((2, 1), (2 / 3, 2 / 3), (0, 0), (2 / 3, 1 / 3), (1, 0.5))
+
 BY_HEAD = AnswerExercise(
     id="3.4",
     title="Integrated gradients by head",
@@ -472,48 +582,50 @@ BY_HEAD = AnswerExercise(
     mistakes=(
         Mistake(
             "gradient-times-input",
-            "That is gradient × input, with the gradient at the end of the path only. It adds up to 3, and f has risen by 2: "
-            "on the first third of the path f did not move at all.",
+            "That is the picture itself, or gradient × input with the gradient at the end of the path only. It adds up to 3, "
+            "and f has risen by 2: on the first third of the path f did not move at all.",
             (2, 1),
         ),
         Mistake(
             "no-difference",
-            "That is the mean gradient. Multiply it by how far each pixel has moved: by 2 for a, by 1 for b.",
+            "2/3 is the mean gradient, the same for both. Multiply it by how far each pixel has moved: by 2 for a, by 1 for b.",
             (2 / 3, 2 / 3),
         ),
         Mistake("equal", "Both get the same here. a has moved twice as far as b, along the same gradient.", (1, 1)),
         Mistake("swapped", "The right numbers, the wrong way round: a moves from 0 to 2, b from 0 to 1.", (2 / 3, 4 / 3)),
         Mistake(
             "baseline-gradient",
-            "That is the gradient at the baseline, where f is flat. The path has a steep part as well.",
+            "Zero is the gradient at the baseline, where f is flat. The path has a steep part as well.",
             (0, 0),
         ),
         Mistake(
-            "first-third",
-            "You have taken the share of the path on which f is *flat*. The gradient is 1 on the other two thirds.",
+            "adds-up-to-one",
+            "These add up to 1, and f has risen by 2. Are they shares of the whole? Then hand in the amounts themselves. Or "
+            "did you take the part of the path on which f is flat, its first third? The gradient is 1 on the other two thirds.",
             (2 / 3, 1 / 3),
         ),
         Mistake(
             "half",
-            "You let the gradient begin half-way. It begins where a + b reaches 1: 3α = 1.",
+            "You count a mean gradient of one half: as if it began half-way, or as the mean of its values at the two ends. It "
+            "begins where a + b reaches 1, at 3α = 1.",
             (1, 0.5),
         ),
         Mistake(
             "rounded",
             "Nearly, but rounded too far: write fractions, or at least two decimals.",
-            lambda value: abs(value[0] - 4 / 3) < 0.04 and abs(value[1] - 2 / 3) < 0.04,
+            lambda value: len(value) == 2 and abs(value[0] - 4 / 3) < 0.04 and abs(value[1] - 2 / 3) < 0.04,
             example=(1.3, 0.7),
         ),
         Mistake(
             "text",
             "These are texts, not numbers. Leave the quotation marks out: Python works out `4 / 5` by itself.",
-            lambda value: any(isinstance(each, str) for each in value),
+            lambda value: isinstance(value, str | list | tuple) and any(isinstance(each, str) for each in value),
             example=("4/5", "1/5"),
         ),
         Mistake(
             "total",
             "These do not add up to f(2, 1) − f(0, 0) = 2, as the completeness of integrated gradients demands.",
-            lambda value: abs(sum(value) - 2) > 0.02,
+            lambda value: len(value) == 2 and abs(sum(value) - 2) > 0.02 and tuple(value) not in _KNOWN_WRONG,
             example=(3, 1),
         ),
     ),
@@ -598,6 +710,20 @@ def _channels_added(score, image, baseline, steps=50):
 
 def _always_fifty(score, image, baseline, steps=50):
     return integrated_gradients_of(score, image, baseline, 50)
+
+
+def _no_batch_axis(score, image, baseline, steps=50):
+    return integrated_gradients_of(lambda points: score(points[0])[None], image, baseline, steps)
+
+
+def _point_does_not_ask(score, image, baseline, steps=50):
+    point = baseline + 0.5 / steps * (image - baseline)
+    return torch.autograd.grad(score(point[None]).sum(), point)
+
+
+def _trapezoids(score, image, baseline, steps=50):
+    left, right = _left_ends(score, image, baseline, steps), _right_ends(score, image, baseline, steps)
+    return (left + right) / 2
 
 
 def _path_cases(seed):
@@ -689,6 +815,23 @@ INTEGRATED = CodeExercise(
             "You add up the colour channels. That is how one draws the map; here keep the shape of the image.",
             _channels_added,
         ),
+        Mistake(
+            "no-batch-axis",
+            "`score` takes a batch of pictures, and yours is one picture without the batch axis: `score(point[None])`.",
+            _no_batch_axis,
+        ),
+        Mistake(
+            "nothing-asks",
+            "Nothing asks for gradients, neither the network nor your point: make it with "
+            "`point = (baseline + share * (image - baseline)).requires_grad_()`.",
+            _point_does_not_ask,
+        ),
+        Mistake(
+            "halves-at-the-ends",
+            "These are steps + 1 points with half weight at both ends, the trapezoid rule: a good one, but not the one that is "
+            "asked for. Take the middles of the pieces: (step + 0.5)/steps.",
+            _trapezoids,
+        ),
         Mistake("always-fifty", "The argument `steps` has no effect: you always take 50.", _always_fifty),
     ),
     unlisted=(
@@ -758,6 +901,23 @@ def _everything_at_once(model, blocks, randomize):
     return networks
 
 
+def _randomised_too_early(model, blocks, randomize):
+    networks = [copy.deepcopy(model)]
+    for block in blocks:
+        randomize(networks[-1].get_submodule(block))
+        networks.append(copy.deepcopy(networks[-1]))
+    return networks
+
+
+def _by_getattr(model, blocks, randomize):
+    networks = [copy.deepcopy(model)]
+    for block in blocks:
+        network = copy.deepcopy(networks[-1])
+        randomize(getattr(network, block))
+        networks.append(network)
+    return networks
+
+
 def _random_first(model, blocks, randomize):
     return list(reversed(cascade_of(model, blocks, randomize)))
 
@@ -775,6 +935,7 @@ def _cascade_cases(seed):
         (_Toy(1, channels=2, classes=2), ["fc"], fresh_weights),
         (_Toy(2, channels=2, classes=3), ["fc", "conv2", "conv1"], fresh_weights),
         (_Toy(3, channels=3, classes=2), ["fc", "conv2", "conv1"], fresh_weights),
+        (_Nested(4, channels=3), ["features.fc", "features.conv2"], fresh_weights),
     ]
 
 
@@ -807,8 +968,9 @@ CASCADE = CodeExercise(
         ),
         Mistake(
             "no-copies",
-            "All entries of your list are the same network, random from top to bottom, and the trained one is lost. "
-            "`copy.deepcopy` before you randomise.",
+            "All entries of your list are random from top to bottom, the first one too: it is one network that stands in the "
+            "list several times, or copies that share their weights. `append` copies nothing, and `copy.copy` copies no "
+            "weights: make a `copy.deepcopy` of the network before it at each step, and randomise that.",
             _no_copies,
         ),
         Mistake(
@@ -825,8 +987,22 @@ CASCADE = CodeExercise(
         Mistake("last-missing", "The last network is missing, the one in which all blocks are random.", _without_the_last),
         Mistake(
             "all-at-once",
-            "All blocks are random from the second network on. Make one more random at each step.",
+            "From the second network on, all blocks are random in each. Either you randomise all of them at every step, or the "
+            "same copy stands in the list several times: `append` copies nothing. Make a new `copy.deepcopy` of the network "
+            "before it at each step, and randomise one more block of that.",
             _everything_at_once,
+        ),
+        Mistake(
+            "randomised-too-early",
+            "The first network of your list has lost its first block already, and the last two are the same: you randomise the "
+            "last network of the list, and then copy it. Copy first, then randomise the copy.",
+            _randomised_too_early,
+        ),
+        Mistake(
+            "dotted-name",
+            "A part inside a part has a dot in its name, such as `inception4a.branch1`, and `getattr` does not know what that "
+            "means. `network.get_submodule(name)` does.",
+            _by_getattr,
         ),
         Mistake("order", "The list is back to front: begin with the trained network, end with the random one.", _random_first),
     ),
@@ -924,7 +1100,10 @@ def _energy_cases(seed):
         return drawn
 
     return [
-        (torch.tensor([[[3.0, 1.0], [-2.0, 4.0]]]), torch.tensor([[[True, False], [True, False]]])),
+        (
+            torch.tensor([[[3.0, 1.0, -2.0, 4.0]], [[1.0, -1.0, 2.0, 5.0]]]),
+            torch.tensor([[[True, False, True, False]], [[False, True, True, False]]]),
+        ),
         (maps(2, 3, 3), masks(2, 3, 3)),
         (maps(3, 5, 4), masks(3, 5, 4)),
         (maps(4, 6, 6).abs(), masks(4, 6, 6)),
@@ -969,6 +1148,11 @@ ENERGY = CodeExercise(
             "all-at-once",
             "You add up over all pictures, and give one number. Each picture gets its own share: `.sum(dim=(1, 2))`.",
             lambda maps, masks: (maps.relu() * masks).sum() / maps.relu().sum(),
+        ),
+        Mistake(
+            "mean-over-pictures",
+            "You give the mean over all pictures. Each picture gets its own share: the interval comes from these.",
+            lambda maps, masks: energy_inside(maps, masks).mean(),
         ),
         Mistake(
             "inside-to-outside",
@@ -1084,6 +1268,10 @@ def _ends_left_out(score, image, saliency, fill, steps=16):
     return _deletion_curve(score, image, saliency, fill, steps)[1:-1].sum() / steps
 
 
+def _deletion_without_batch(score, image, saliency, fill, steps=16):
+    return deletion_score(lambda pictures: score(pictures[0])[None], image, saliency, fill, steps)
+
+
 def _deletion_cases(seed):
     generator = torch.Generator().manual_seed(seed)
 
@@ -1137,6 +1325,11 @@ DELETION = CodeExercise(
             _mean_of_the_curve,
         ),
         Mistake(
+            "curve",
+            "You return the whole curve, steps + 1 numbers. Asked is the area under it, one number.",
+            lambda score, image, saliency, fill, steps=16: _deletion_curve(score, image, saliency, fill, steps),
+        ),
+        Mistake(
             "not-divided",
             "The trapezoids are right, but each is 1 wide, so the area grows with the number of steps. Divide by `steps`.",
             _not_divided_by_steps,
@@ -1178,6 +1371,11 @@ DELETION = CodeExercise(
             _absolute_saliency,
         ),
         Mistake(
+            "no-batch-axis",
+            "`score` takes a batch of pictures, and yours is one picture without the batch axis: `score(damaged[None])[0]`.",
+            _deletion_without_batch,
+        ),
+        Mistake(
             "picture-spoilt",
             "The area is right, but the picture itself is deleted now, and the next method gets a damaged one. Work on a copy: "
             "`damaged = image.clone()`.",
@@ -1197,28 +1395,57 @@ DELETION = CodeExercise(
 
 #: An edit counts when it leaves the animal alone and is small, as shares of the animal and of the picture.
 MOST_TOUCHED, MOST_CHANGED = 0.02, 0.25
+#: An answer that stays, but whose lead falls by this share, has lost something.
+LOSS = 0.25
+
+
+def _bias_diagnosis(value):
+    """The name of the mistake in an edit of the paint lab, None if there is none that has a name."""
+    lead, left = value["lead"]
+    stays = value["before"] == value["after"]
+    if value["changed"] == 0:
+        return "nothing"
+    if value["touched"] > MOST_TOUCHED:
+        return "animal"
+    if value["changed"] > MOST_CHANGED:
+        return "too-much"
+    if value["network"] == "A":
+        return "honest" if stays else None
+    if stays:
+        return "partly" if left < (1 - LOSS) * lead else "unmoved"
+    return None if value["cue"] else "elsewhere"
 
 
 def _bias_judge(value):
-    if not isinstance(value, dict) or not {"network", "changed", "touched", "before", "after"} <= set(value):
+    if not isinstance(value, dict) or not {"network", "changed", "touched", "before", "after", "lead", "cue"} <= set(value):
         return 'Pass the paint lab itself: `answer("3.10", hans)`.'
-    changed, touched = value["changed"], value["touched"]
-    measured = f"Network {value['network']}: {changed:.0%} of the picture changed, {touched:.0%} of the animal touched."
-    if changed == 0:
-        return Problem(mistake="nothing")
-    if touched > MOST_TOUCHED:
-        return Problem(measured, mistake="animal")
-    if changed > MOST_CHANGED:
-        return Problem(measured, mistake="too-much")
-    if value["before"] == value["after"]:
-        return Problem(measured, mistake="honest" if value["network"] == "A" else "unmoved")
+    measured = (
+        f"Network {value['network']}: {value['changed']:.0%} of the picture changed, {value['touched']:.0%} of the animal"
+    )
+    measured += " touched."
+    mistake = _bias_diagnosis(value)
+    if mistake == "nothing":
+        return Problem(mistake=mistake)
+    if mistake in ("honest", "partly", "unmoved"):
+        lead, left = value["lead"]
+        measured += f" The logit of {value['before']} led by {lead:.1f} before the edit, and leads by {left:.1f} after it."
+    if mistake:
+        return Problem(measured, mistake=mistake)
     if value["network"] == "A":
         return f"An odd find: here A turns as well. Does it also turn on other pictures? Try network B. {measured}"
     return None
 
 
-def _edit(network="B", changed=0.1, touched=0.0, before="dog", after="cat"):
-    return {"network": network, "changed": changed, "touched": touched, "before": before, "after": after}
+def _edit(network="B", changed=0.1, touched=0.0, before="dog", after="cat", lead=(6.0, -3.0), cue=1.0):
+    return {
+        "network": network,
+        "changed": changed,
+        "touched": touched,
+        "before": before,
+        "after": after,
+        "lead": lead,
+        "cue": cue,
+    }
 
 
 BIAS = AnswerExercise(
@@ -1242,32 +1469,48 @@ BIAS = AnswerExercise(
             "animal",
             "You have painted over the animal. That may change any network's answer, and an honest one's most of all: leave "
             "the animal alone.",
-            lambda value: value["touched"] > MOST_TOUCHED,
+            lambda value: _bias_diagnosis(value) == "animal",
             example=_edit(touched=0.4),
         ),
         Mistake(
             "too-much",
             "You have changed more than a quarter of the picture. The cue is small: find it with a smaller frame.",
-            lambda value: value["changed"] > MOST_CHANGED,
+            lambda value: _bias_diagnosis(value) == "too-much",
             example=_edit(changed=0.5),
         ),
         Mistake(
             "honest",
-            "Network A does not mind: whatever you do beside the animal, its answer stays. Try the same on network B.",
-            lambda value: value["network"] == "A" and value["before"] == value["after"],
-            example=_edit(network="A", after="dog"),
+            "This edit leaves A's answer as it is. One edit clears nobody, but the other suspect is still to be tried: do the "
+            "same on network B.",
+            lambda value: _bias_diagnosis(value) == "honest",
+            example=_edit(network="A", after="dog", lead=(6.0, 5.9)),
+        ),
+        Mistake(
+            "partly",
+            "The answer stays, but it has lost a good part of its lead: this place does count, and what is left of the same "
+            "thing may be enough for the network. Cover more of it, or all.",
+            lambda value: _bias_diagnosis(value) == "partly",
+            example=_edit(after="dog", lead=(6.0, 2.0)),
         ),
         Mistake(
             "unmoved",
-            "The answer is the same as before, so this place is not what it stands on. Follow the map of network B.",
-            lambda value: value["before"] == value["after"],
-            example=_edit(after="dog"),
+            "The answer is the same as before, and so is most of its lead. That does not clear this place for good: where two "
+            "parts say the same, either can go. But look elsewhere first, where the map of network B is bright.",
+            lambda value: _bias_diagnosis(value) == "unmoved",
+            example=_edit(after="dog", lead=(6.0, 5.8)),
+        ),
+        Mistake(
+            "elsewhere",
+            "The answer turns, but your edit leaves the thing that the suspect is after as it was: on this picture something "
+            "else was enough. Would it do on the other pictures of the lab? Look for what all dogs have and no cat has.",
+            lambda value: _bias_diagnosis(value) == "elsewhere",
+            example=_edit(cue=0.0),
         ),
         Mistake(
             "nothing",
             "The edit does not change a single pixel: make the frame larger, or choose another tool.",
-            lambda value: value["changed"] == 0,
-            example=_edit(changed=0.0, after="dog"),
+            lambda value: _bias_diagnosis(value) == "nothing",
+            example=_edit(changed=0.0, after="dog", lead=(6.0, 6.0), cue=0.0),
         ),
     ),
     unlisted=("the watermark", {"network": "B"}, 3.0, _edit(network="A")),
@@ -1275,4 +1518,228 @@ BIAS = AnswerExercise(
     used_next="Accuracy on pictures without the board, printed below, tells the same story in one number.",
 )
 
-EXERCISES = (GRADIENTS, WEIGHTS, MAP, BY_HEAD, INTEGRATED, CASCADE, FIVE, ENERGY, DELETION, BIAS)
+# --- 3.11 why this class and not that? -------------------------------------------------------------------------------
+
+
+def class_discrimination(maps_left, maps_right, left, right):
+    """Share on the left object of the map for its class, minus that of the map for the right one's: (N, H, W) each -> (N,)."""
+
+    def share(maps):
+        on_left = (maps.relu() * left).sum(dim=(1, 2))
+        on_right = (maps.relu() * right).sum(dim=(1, 2))
+        return on_left / (on_left + on_right)
+
+    return share(maps_left) - share(maps_right)
+
+
+def _energies(maps, *masks):
+    return [(maps.relu() * mask).sum((1, 2)) for mask in masks]
+
+
+def _share_of(maps, first, second):
+    one, other = _energies(maps, first, second)
+    return one / (one + other)
+
+
+def _of_the_whole_map(maps_left, maps_right, left, right):
+    return (maps_left.relu() * left).sum((1, 2)) / maps_left.relu().sum((1, 2)) - (maps_right.relu() * left).sum(
+        (1, 2)
+    ) / maps_right.relu().sum((1, 2))
+
+
+def _with_negatives(maps_left, maps_right, left, right):
+    def share(maps):
+        one, other = (maps * left).sum((1, 2)), (maps * right).sum((1, 2))
+        return one / (one + other)
+
+    return share(maps_left) - share(maps_right)
+
+
+def _with_absolute_values(maps_left, maps_right, left, right):
+    return class_discrimination(maps_left.abs(), maps_right.abs(), left, right)
+
+
+def _one_question(maps_left, maps_right, left, right):
+    return _share_of(maps_left, left, right)
+
+
+def _mean_own_share(maps_left, maps_right, left, right):
+    return (_share_of(maps_left, left, right) + _share_of(maps_right, right, left)) / 2
+
+
+def _sum_of_own_shares(maps_left, maps_right, left, right):
+    return _share_of(maps_left, left, right) + _share_of(maps_right, right, left)
+
+
+def _own_minus_own(maps_left, maps_right, left, right):
+    return _share_of(maps_left, left, right) - _share_of(maps_right, right, left)
+
+
+def _turned_round(maps_left, maps_right, left, right):
+    return -class_discrimination(maps_left, maps_right, left, right)
+
+
+def _a_pixel(maps_left, maps_right, left, right):
+    def share(maps):
+        one, other = (
+            energy / mask.sum((1, 2)) for energy, mask in zip(_energies(maps, left, right), (left, right), strict=True)
+        )
+        return one / (one + other)
+
+    return share(maps_left) - share(maps_right)
+
+
+def _energies_not_shares(maps_left, maps_right, left, right):
+    return _energies(maps_left, left)[0] - _energies(maps_right, left)[0]
+
+
+def _maps_subtracted(maps_left, maps_right, left, right):
+    return _share_of(maps_left - maps_right, left, right)
+
+
+def _over_all_pictures(maps_left, maps_right, left, right):
+    def share(maps):
+        one, other = (energy.sum() for energy in _energies(maps, left, right))
+        return one / (one + other)
+
+    return share(maps_left) - share(maps_right)
+
+
+def _mean_over_pictures(maps_left, maps_right, left, right):
+    return class_discrimination(maps_left, maps_right, left, right).mean()
+
+
+def _ratio(maps_left, maps_right, left, right):
+    def ratio(maps):
+        one, other = _energies(maps, left, right)
+        return one / other
+
+    return ratio(maps_left) - ratio(maps_right)
+
+
+def _discrimination_cases(seed):
+    generator = torch.Generator().manual_seed(seed)
+
+    def halves(count, height, width):
+        left = torch.rand(count, height, width, generator=generator) < 0.5
+        left[..., width // 2 :] = False
+        right = torch.rand(count, height, width, generator=generator) < 0.5
+        right[..., : width // 2] = False
+        left[:, 0, 0], right[:, 0, -1] = True, True
+        return left, right
+
+    def maps(count, height, width):
+        drawn = torch.randn(count, height, width, generator=generator)
+        drawn[:, 0, 0], drawn[:, 0, -1] = 1.0 + drawn[:, 0, 0].abs(), 1.0 + drawn[:, 0, -1].abs()  # something on each
+        return drawn
+
+    smallest = (
+        torch.tensor([[[6.0, 1.0, 2.0, -3.0]], [[1.0, 4.0, 1.0, 2.0]]]),
+        torch.tensor([[[2.0, 1.0, 6.0, -1.0]], [[3.0, 5.0, 1.0, -2.0]]]),
+        torch.tensor([[[True, False, False, False]], [[True, False, False, False]]]),
+        torch.tensor([[[False, False, True, True]], [[False, False, True, False]]]),
+    )
+    cases = [smallest]
+    for size in ((2, 3, 4), (3, 4, 6), (4, 6, 6)):
+        left, right = halves(*size)
+        cases.append((maps(*size), maps(*size), left, right))
+    return cases
+
+
+DISCRIMINATION = CodeExercise(
+    id="3.11",
+    title="Why this class and not that?",
+    stars=2,
+    minutes=7,
+    reference=class_discrimination,
+    cases=_discrimination_cases,
+    hints=(
+        "Write the share once, as a function of one map, and call it twice. `maps.relu() * left` is what lies on the left one.",
+        "A share is the left object's positive values over those of *both objects*; the background is left out.",
+        "Both shares are shares on the *left* object. Subtract: the one of the map for the left class, minus the other.",
+    ),
+    mistakes=(
+        Mistake(
+            "whole-map",
+            "You divide by the whole map, so what lies on the background counts. Asked is which of the *two objects*: divide "
+            "by what lies on the left one and on the right one.",
+            _of_the_whole_map,
+        ),
+        Mistake("negative", "Negative values are still in your sums: cut each map off below zero first.", _with_negatives),
+        Mistake(
+            "absolute",
+            "You count negative values as if they spoke for the class (absolute value). Cut them off with `.relu()`.",
+            _with_absolute_values,
+        ),
+        Mistake(
+            "one-question",
+            "You ask one question only: how much of the map for the left class lies on the left object. A map that lies there "
+            "*whichever* class it is asked for gets full marks. Subtract the same share of the map for the right class.",
+            _one_question,
+        ),
+        Mistake(
+            "mean-own-share",
+            "You give the mean of each map's share on its own object, which is the same information: one half for a map that "
+            "does not care about the class. Asked is the difference of the two shares on the *left* object, 0 for such a map.",
+            _mean_own_share,
+        ),
+        Mistake(
+            "sum-own-shares",
+            "You add up each map's share on its own object: a map that does not care about the class gets 1. Asked is the "
+            "difference of the two shares on the *left* object, 0 for such a map.",
+            _sum_of_own_shares,
+        ),
+        Mistake(
+            "own-minus-own",
+            "You subtract the right map's share on the *right* object. Where both maps lie on their own objects, that gives 0. "
+            "Both shares are of the *left* object.",
+            _own_minus_own,
+        ),
+        Mistake(
+            "turned-round",
+            "The sign is turned: the map for the left class comes first, and its share on the left object should be larger.",
+            _turned_round,
+        ),
+        Mistake(
+            "a-pixel",
+            "You divide by the sizes of the objects, so these are means a pixel. Add up the values: no size is needed.",
+            _a_pixel,
+        ),
+        Mistake(
+            "not-shares",
+            "You subtract amounts, not shares. One map may simply be stronger than the other: divide each by what it has on "
+            "both objects.",
+            _energies_not_shares,
+        ),
+        Mistake(
+            "maps-subtracted",
+            "You subtract the maps and take one share of what is left. Take a share of each map, and subtract the shares.",
+            _maps_subtracted,
+        ),
+        Mistake(
+            "ratio",
+            "You divide what lies on the left object by what lies on the right one. A share divides by both together, so that "
+            "it stays between 0 and 1.",
+            _ratio,
+        ),
+        Mistake(
+            "all-pictures",
+            "You add up over all pictures before you divide, and give one number. Each picture gets its own.",
+            _over_all_pictures,
+        ),
+        Mistake(
+            "mean-over-pictures",
+            "You give the mean over all pictures. Each picture gets its own number: the interval comes from these.",
+            _mean_over_pictures,
+        ),
+    ),
+    unlisted=(
+        lambda maps_left, maps_right, left, right: _share_of(maps_left, left, right) / _share_of(maps_right, left, right),
+        lambda maps_left, maps_right, left, right: class_discrimination(maps_left, maps_right, left, right).abs(),
+        lambda maps_left, maps_right, left, right: class_discrimination(maps_right, maps_left, right, left).relu(),
+    ),
+    insight="Every map that does not depend on the class gets exactly 0, wherever it lies: the control is built in.",
+    used_next="The cell below it puts the methods to it; the study's table adds a random network, and classes that are absent.",
+)
+
+EXERCISES = (GRADIENTS, WEIGHTS, MAP, BY_HEAD, INTEGRATED, CASCADE, FIVE, ENERGY, DELETION, BIAS, DISCRIMINATION)

@@ -86,14 +86,16 @@ class Evidence:
     image: Tensor
     logits: Tensor
     target: int
+    rival: int | None
     layer: str
     values: Tensor
     show: str
     opacity: float
+    shares: Mapping[str, float]  # of what is shown, on each of the objects
 
 
 class ClassAndLayer(Explorer):
-    """Grad-CAM of any picture for any class at any layer, laid over the picture.
+    """Grad-CAM of any picture for any class (rather than another) at any layer, laid over the picture.
 
     Args:
         model: a classifier with an attribute ``classes``, or pass ``classes``.
@@ -101,6 +103,7 @@ class ClassAndLayer(Explorer):
         layers: names to choose from; by default the network's blocks that have more than one place.
         layer: the one to begin with; by default the last.
         classes: names of the classes.
+        objects: name -> where the object is in each picture, ``(N, H, W)``; the text then says what share of the map is on it.
     """
 
     title = "Class and layer: where is the evidence?"
@@ -113,16 +116,21 @@ class ClassAndLayer(Explorer):
         layers: Sequence[str] | None = None,
         layer: str | None = None,
         classes: Sequence[str] | None = None,
+        objects: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self.model, self.images = model, images
+        self.model, self.images, self.objects = model, images, dict(objects or {})
         self.layers = list(layers) if layers is not None else _spatial_blocks(model, images[:1])
         self.layer = layer or self.layers[-1]
         self.classes = tuple(classes if classes is not None else model.classes)
         self.logits = _logits(model, images)
         # The other controls (opacity, evidence) then only draw.
         self._map = functools.lru_cache(maxsize=512)(
-            lambda picture, target, layer: attribution.grad_cam(
-                model, images[picture : picture + 1], target, layer, relu=False
+            lambda picture, target, rival, layer: attribution.grad_cam(
+                model,
+                images[picture : picture + 1],
+                target if rival is None else attribution.rather_than(target, rival),
+                layer,
+                relu=False,
             )[0]
         )
         super().__init__()
@@ -135,19 +143,29 @@ class ClassAndLayer(Explorer):
                 description="Class",
                 style=_STYLE,
             ),
+            "rival": ipywidgets.Dropdown(
+                options=[("(no other)", -1), *((name, index) for index, name in enumerate(self.classes))],
+                description="rather than",
+                style=_STYLE,
+            ),
             "layer": ipywidgets.Dropdown(options=self.layers, value=self.layer, description="Layer", style=_STYLE),
             "evidence": ipywidgets.Dropdown(options=["for", "against", "both"], description="Evidence", style=_STYLE),
             "opacity": ipywidgets.FloatSlider(0.55, min=0, max=1, step=0.05, description="Opacity"),
         }
 
-    def compute(self, picture: int, target: int, layer: str, evidence: str, opacity: float) -> Evidence:
+    def compute(self, picture: int, target: int, rival: int, layer: str, evidence: str, opacity: float) -> Evidence:
         logits = self.logits[picture]
         target = int(logits.argmax()) if target < 0 else target
+        rival = None if rival in (-1, target) else rival
         try:
-            values = self._map(picture, target, layer)
+            values = self._map(picture, target, rival, layer)
         except ValueError as error:  # a layer without places, say: advice for whoever chose the layers
             raise Notice(str(error)) from None
-        return Evidence(self.images[picture], logits, target, layer, values, evidence, opacity)
+        image = self.images[picture]
+        shown = attribution.upsample((-values if evidence == "against" else values).relu()[None], image)[0]
+        total = float(shown.sum())
+        shares = {name: float(shown[masks[picture]].sum()) / total for name, masks in self.objects.items()} if total else {}
+        return Evidence(image, logits, target, rival, layer, values, evidence, opacity, shares)
 
     def draw(self, result: Evidence) -> bytes:
         figure, axes = plotting.new(
@@ -161,16 +179,11 @@ class ClassAndLayer(Explorer):
         signed = result.show == "both"
         values = result.values if signed else (result.values if result.show == "for" else -result.values).relu()
         pixels = attribution.upsample(values[None], result.image)[0]
-        name = self.classes[result.target]
         plotting.picture(axes[0], result.image, "picture")
         plotting.picture(
             axes[1],
             _overlay(result.image, _heat(pixels, float(values.abs().max()), signed=signed), result.opacity),
-            {
-                "for": f"speaks for “{name}”",
-                "against": f"speaks against “{name}”",
-                "both": f"for (red), against (blue)\n“{name}”",
-            }[result.show],
+            self._heading(result),
         )
         rows, columns = values.shape
         plotting.picture(
@@ -180,10 +193,22 @@ class ClassAndLayer(Explorer):
         )
         axes[3].axis("off")  # room for the names of the classes
         chosen = result.logits.topk(min(5, len(self.classes))).indices.tolist()
-        chosen = chosen if result.target in chosen else [*chosen[:-1], result.target]
+        wanted = [index for index in (result.target, result.rival) if index is not None and index not in chosen]
+        chosen = [*chosen[: len(chosen) - len(wanted)], *wanted]
         names = [f"▸ {self.classes[index]}" if index == result.target else self.classes[index] for index in chosen]
         _bars(axes[4], names, [result.logits[chosen]], ["logit"], "logit")
         return plotting.png(figure, dpi=90)
+
+    def _heading(self, result: Evidence) -> str:
+        name = f"“{self.classes[result.target]}”"
+        if result.rival is None:
+            return f"for (red), against (blue)\n{name}" if result.show == "both" else f"speaks {result.show} {name}"
+        rival = f"“{self.classes[result.rival]}”"
+        return (
+            f"{name} (red) rather\nthan {rival} (blue)"
+            if result.show == "both"
+            else f"{result.show} {name}\nrather than {rival}"
+        )
 
     def describe(self, result: Evidence) -> str:
         name, logits = self.classes[result.target], result.logits
@@ -199,9 +224,12 @@ class ClassAndLayer(Explorer):
         place = int(values.argmax())
         share = float((values > 0).float().mean())
         side = "for" if result.show == "both" else result.show
+        it = "it" if result.rival is None else f"it rather than “{self.classes[result.rival]}”"
+        on_objects = ", ".join(f"{part:.0%} on {name}" for name, part in result.shares.items())
         return (
-            f"{start}At layer {result.layer} ({rows} × {columns} places), {share:.0%} of the places speak {side} it, "
+            f"{start}At layer {result.layer} ({rows} × {columns} places), {share:.0%} of the places speak {side} {it}, "
             f"most of all row {place // columns}, column {place % columns}."
+            + (f" Of what speaks {side} {it}, {on_objects}." if on_objects else "")
         )
 
 
@@ -404,6 +432,7 @@ class Painted:
     logits: Tensor  # (2, classes)
     changed: float
     touched: float | None
+    cue: float | None
 
 
 class PaintAndSee(Explorer):
@@ -415,6 +444,7 @@ class PaintAndSee(Explorer):
         layer: for Grad-CAM, a layer that all of the models have.
         masks: where the object of each picture is, ``(N, H, W)``; with it the widget says how much of it an edit touches.
         classes: names of the classes; by default the first model's ``classes``.
+        cues: where something else is that an exercise asks about, ``(N, H, W)``; not shown.
     """
 
     title = "Paint and see: change the picture, watch map and logits"
@@ -427,7 +457,9 @@ class PaintAndSee(Explorer):
         layer: str,
         masks: Tensor | None = None,
         classes: Sequence[str] | None = None,
+        cues: Tensor | None = None,
     ) -> None:
+        self.cues = cues
         self.models = dict(models) if isinstance(models, Mapping) else {"the network": models}
         self.images, self.layer, self.masks = images, layer, masks
         self.classes = tuple(classes if classes is not None else next(iter(self.models.values())).classes)
@@ -495,8 +527,11 @@ class PaintAndSee(Explorer):
         else:
             second, after = self._explain(network, edited, target), _logits(self.models[network], edited[None])[0]
         changed = (edited != image).any(0)
-        mask = None if self.masks is None else self.masks[picture].bool()
-        touched = None if mask is None else float((changed & mask).sum() / mask.sum().clamp_min(1))
+
+        def share_of(masks: Tensor | None) -> float | None:
+            mask = None if masks is None else masks[picture].bool()
+            return None if mask is None else float((changed & mask).sum() / mask.sum().clamp_min(1))
+
         return Painted(
             network,
             tool,
@@ -507,21 +542,30 @@ class PaintAndSee(Explorer):
             torch.stack([first, second]),
             torch.stack([before, after]),
             float(changed.float().mean()),
-            touched,
+            share_of(self.masks),
+            share_of(self.cues),
         )
 
     def answer_value(self) -> dict[str, Any]:
-        """What was changed where, and what the network says before and after, for an exercise to judge."""
+        """What was changed where, and what the network says before and after, for an exercise to judge.
+
+        lead: logit of its first answer over the best other one, before and after. cue: share of the cue that is changed.
+        """
         self.update()
         result: Painted = self.result
         before, after = (self.classes[int(each.argmax())] for each in result.logits)
+        answer = int(result.logits[0].argmax())
+        others = result.logits.clone()
+        others[:, answer] = -torch.inf
         return {
             "network": result.network,
             "tool": result.tool,
             "changed": result.changed,
             "touched": result.touched,
+            "cue": result.cue,
             "before": before,
             "after": after,
+            "lead": tuple((result.logits[:, answer] - others.amax(1)).tolist()),
         }
 
     def draw(self, result: Painted) -> bytes:
@@ -596,7 +640,8 @@ def suspects() -> PaintAndSee:
     # A seed with dogs and cats whose heads stay clear of the board.
     chosen = scenes.sample(7, seed=4, object=("cat", "dog"), words_at="top", bias=board)
     images, labels = scenes.render(chosen, size=64, labels=True)
-    return PaintAndSee({"A": load("pets-unbiased"), "B": load("pets-watermark")}, images, "layer3", labels.mask)
+    boards = labels.object == scenes.OBJECTS.index("words")
+    return PaintAndSee({"A": load("pets-unbiased"), "B": load("pets-watermark")}, images, "layer3", labels.mask, cues=boards)
 
 
 # --- whose map is it? ------------------------------------------------------------------------------------------------
