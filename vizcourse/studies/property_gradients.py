@@ -312,7 +312,7 @@ def learn(network: nn.Module, images: Tensor, labels: Tensor, tested: dict, path
 
 # ------------------------------------------------------------------- architectures, from scratch and pretrained
 
-#: Architecture -> networks pretrained on the 56 classes of the scenes world, side of the pictures, highest rate.
+#: Architecture -> networks pretrained on the classes of the scenes world, side of the pictures, highest rate.
 STARTS = {
     "residual network": (("scenes-small-0", "scenes-small-1"), 48, 4e-3),
     "transformer": (("vit-scenes",), 96, 5e-4),
