@@ -206,19 +206,6 @@ def places(name: str, quick: bool) -> dict:
     return rows
 
 
-def untrained(name: str, quick: bool) -> dict:
-    """The search in five networks that differ in their random weights alone, and the full swap there."""
-    count, steps = (6, 5) if quick else (12 if name in FEW else PAIRS, STEPS)
-    rows: dict = {"pairs": count}
-    for seed in range(1 if quick else 5):
-        case = Case(load(name, random=True, seed=seed), SITE, count)
-        for variable in shapes.VARIABLES:
-            held = case.held_out(variable)
-            scores = {"held out": case.align(variable, steps=steps).score(*held), "full swap": das.full_swap(*held)}
-            rows.setdefault(variable, []).append(shares(scores))
-    return rows
-
-
 def class_dimensions(name: str, quick: bool) -> dict:
     """How many dimensions carry the class of a photograph: IIA by dimension, with other photographs as the sources."""
     pictures, classes, _ = photos.cifar10("test", limit=100 if quick else 1600)
@@ -245,7 +232,6 @@ PARTS = {
     "dimensions": (dimensions, ("shapes-cue-colour", "shapes-cue-all", "resnet18-shapes")),
     "layers": (layers, ("shapes-cue-colour", "shapes-cue-type", "shapes-cue-all", "resnet18-shapes")),
     "places": (places, ("shapes-cue-colour", "shapes-cue-all")),
-    "untrained": (untrained, ("shapes-cue-colour", "resnet18-shapes")),
     "class dimensions": (class_dimensions, (PHOTOS,)),
 }
 
