@@ -228,7 +228,7 @@ def test_a_line_of_a_table_can_be_forged_and_exposed():
 
 @pytest.mark.parametrize(
     "value",
-    ["one cue, full swap, rotation", ("One cue ", "FULL SWAP", "rotation"), {"b": "full", "a": "sources", "c": "Rotation"}],
+    ["one cue, full swap, rotation", ("One cue ", "FULL SWAP", "full swap"), {"b": "full", "a": "sources", "c": "Rotation"}],
 )
 def test_exercise_5_11_reads_words_in_any_form(value):
     assert lesson.EXPOSE.verdict(value).status == "solved"
