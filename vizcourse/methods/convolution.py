@@ -234,7 +234,7 @@ def relative_silencing(model: nn.Module, layer: Layer, images: Tensor, *, batch:
         return values - values.mean(-2, keepdim=True)
 
     own = varying(clean).square().mean().sqrt()
-    if own == 0:
+    if own <= 1e-6 * clean.abs().max():  # nothing but rounding
         raise ValueError("The logits are the same for every image, so there is nothing to compare with: use other images.")
     return varying(changes).square().mean(dim=(1, 2)).sqrt() / own
 
