@@ -43,7 +43,7 @@ def rows(maps):
 
 
 def score_of(network, image, layer, target):
-    """The score that exercises 6.6, 6.7 and 6.9 take: activations (B, P, C) -> (B,)."""
+    """The score that exercises 6.5, 6.6 and 6.11 take: activations (B, P, C) -> (B,)."""
     height, width = concepts.pointwise_feature_vectors(network, layer, image).shape[2:]
     tail = concept_graph.tail_of(network, image, layer, None)
 
@@ -134,7 +134,7 @@ def test_an_order_backwards_has_the_area_of_deletion(network, images, parts):
     torch.testing.assert_close(lesson.insertion_area(score, own, vectors, order.flip(0)), deletion)
 
 
-def test_background_concepts_are_there_to_be_found_as_exercise_6_4_says():
+def test_background_concepts_are_there_to_be_found_as_exercise_6_3_says():
     right, one_object = dict.fromkeys(study.LAYERS, 0), Counter()
     for layer, nearest in study.nearest().items():
         seen = study.parts()[layer][nearest]
@@ -148,7 +148,7 @@ def test_background_concepts_are_there_to_be_found_as_exercise_6_4_says():
     assert {"bicycle", "flower"} <= set(+one_object) <= {"bicycle", "flower", "tree"}
 
 
-def test_the_most_shared_concept_of_exercise_6_8_is_the_first_of_neither_class():
+def test_the_most_shared_concept_of_exercise_6_7_is_the_first_of_neither_class():
     table = study.results()["shared"]
     first, second = torch.tensor(table["shares"])
     best = table["concepts"].index(lesson.SHARED.right_value)
@@ -190,6 +190,55 @@ def test_an_unknown_mistake_in_a_bisection_is_shown_an_ordinary_case():
     for wrong in lesson.BISECTION.unlisted:
         verdict = lesson.BISECTION.verdict(wrong)
         assert verdict.mistake is None and str(tuple(ties.args[0].shape)) not in verdict.text
+
+
+def test_the_case_that_tells_apart_how_inertia_is_measured_and_how_often_vectors_are_given_out():
+    def named(**options):
+        return lesson.BISECTION.verdict(lesson._bisect(**options)).mistake
+
+    assert named(size=lambda cluster, vectors: (cluster - cluster.mean(0)).norm(dim=1).sum()) == "not-squared"
+    assert named(size=lambda cluster, vectors: (cluster - cluster.mean()).square().sum()) == "mean-of-numbers"
+    # Neither of these is a sum of distances from the mean, and both are wrong.
+    assert named(size=lambda cluster, vectors: (cluster - cluster.mean(0)).abs().sum()) is None
+    assert named(size=lambda cluster, vectors: torch.cdist(cluster, cluster).square().sum()) is None
+    # The square root has the same order.
+    assert lesson.BISECTION.verdict(lesson._bisect(size=lambda c, v: lesson._total_inertia(c, v).sqrt())).status == "solved"
+    assert named(split=lambda members, starts, rounds: lesson._two_means(members, starts, rounds + 1)) == "round-too-many"
+    assert named(split=lambda members, starts, rounds: lesson._two_means(members, starts, 200)) == "rounds-ignored"
+
+
+def test_ratios_without_their_maps_are_not_a_matter_of_shape():
+    verdict = lesson.RECEPTIVE_FIELD.verdict(lambda parts, fields: parts @ parts.sum(0) / parts.sum(0).square().sum())
+    assert verdict.mistake == "ratios-only"
+
+
+@pytest.mark.parametrize("wrap", [list, tuple, set, ", ".join, " and ".join, lambda letters: "".join(letters).lower()])
+def test_letters_of_the_surviving_claims_may_be_written_in_many_ways(wrap):
+    assert lesson.REFEREE.verdict(wrap(lesson.surviving())).status == "solved"
+
+
+def test_the_referee_names_a_wrong_reading_only_where_it_gives_these_letters():
+    right, claims = lesson.surviving(), list(lesson.CLAIMS)
+    assert lesson.REFEREE.verdict({letter: letter in right for letter in claims}).status == "solved"
+    assert 0 < len(right) < len(claims)
+    for wrong in ({"A": "yes"}, "X", 4, [], "none"):
+        verdict = lesson.REFEREE.verdict(wrong)
+        assert verdict.status == "wrong" and verdict.mistake is None
+    for mistake in lesson.REFEREE.mistakes:
+        verdict = lesson.REFEREE.verdict(mistake.example)
+        assert verdict.mistake == mistake.name
+        if mistake.name in lesson._READINGS:
+            assert lesson._letters(mistake.example) == lesson._READINGS[mistake.name]()
+
+
+def test_the_numbers_in_the_options_of_exercise_6_8_are_those_of_the_study():
+    noise, purity = study.results()["noise"], study.results()["purity"]
+    trained, untrained = noise["trained"], noise["untrained network"]
+    assert all(row["gap of edges"][0] < 0.02 for name in (trained, untrained) for row in name.values() if "gap of edges" in row)
+    causes = "top five causes"
+    assert max(row[causes][0] for row in untrained.values() if causes in row) > 0.9 > trained["conv3"][causes][0]
+    assert abs(purity["conv3"]["untrained network, 1000 pictures"]["nearest"][0] - 0.4) < 0.05
+    assert trained["inception4e"]["error"][0] < 0.16 and untrained["inception4e"]["error"][0] > 0.5
 
 
 # --- other right solutions, as learners write them ---------------------------------------------------------------------

@@ -139,13 +139,63 @@ def test_stored_results_are_whole():
         assert set(methods.DICTIONARIES) | {"channels", "shuffled labels", "samples on scenery"} <= set(purity)
         assert all(is_interval(row["nearest"]) for row in purity.values() if isinstance(row, dict))
         assert len(found["names"]["concepts"][layer]) == study.CONCEPTS
-        assert all(is_interval(found["planted"][layer][name]["found"]) for name in ("trained", "untrained network"))
+        for null in study.NULLS:
+            row = found["planted"][layer]
+            assert is_interval(row[f"found, {null}"]) and is_interval(row[f"found, ahead of {null}"])
+            wide, narrow = row[f"found, ahead of {null}, all layers at once"], row[f"found, ahead of {null}"]
+            assert wide[1] <= narrow[1] and narrow[2] <= wide[2]
+        matched = found["matched"][layer]
+        assert set(matched) == set(methods.DICTIONARIES)
+        # At equal sparsity: all use as many concepts at a position.
+        density = matched["bisecting k-means"]["density"]
+        for method, row in matched.items():
+            assert abs(row["density"] / density - 1) < (0.3 if method == "random directions" else 0.08)
         assert set(found["dictionaries"][layer]) == set(methods.DICTIONARIES)
         assert set(found["labels"][layer]) == set(study.LABELS)
         assert is_interval(found["stability"][layer]["another seed"]["best match"])
-        assert all(layer in found["noise"][name] for name in ("trained", "untrained network"))
+        assert all(layer in found[key][name] for key in ("noise", "completeness") for name in ("trained", "untrained network"))
     for source, target in itertools.pairwise(study.LAYERS):
         assert all(is_interval(row) for row in found["orders"][f"{source} to {target}"]["sum"]["gig, ahead"].values())
+
+
+def test_each_row_of_the_referees_table_has_its_two_nulls_and_a_lead():
+    for rows in study.results()["referee"].values():
+        for row in rows.values():
+            lead, low, high = row["ahead"]
+            assert low <= lead <= high
+            assert lead == pytest.approx(row["measured"] - row["right null"], abs=2e-3)
+
+
+def test_a_difference_of_independent_means_from_their_intervals():
+    assert study.apart([1.0, 0.7, 1.3], [0.0, -0.4, 0.4]) == pytest.approx([1.0, 0.5, 1.5])
+
+
+def test_shuffling_one_class_leaves_what_needs_no_sharing():
+    label = torch.tensor([scenes.PARTS.index(part) for part in ("wheel", "petal", "sky", "window")])
+    # Car and bicycle both rest on wheels, the car on windows too; the tree shares no part with either.
+    matters = {"car": torch.tensor([[5.0, 0.0, 0.0, 1.0]]), "bicycle": torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+               "tree": torch.tensor([[0.0, 0.0, 1.0, 0.0]])}  # fmt: skip
+    table = study.shared_table(matters, label)
+    assert table["found"][0] == 1 and table["found, one class alone"][0] == pytest.approx(0.75)
+    assert 0 < table["found, shuffled in one class"][0] < 1 and table["found, shuffled concepts"][0] < 0.6
+    assert len(table["rows"]) == 1
+
+
+def test_a_dictionary_is_brought_to_the_sparsity_of_another(model, few):
+    acts = methods.pointwise_feature_vectors(model, LATER, few[0])
+    concepts = study.dictionaries()[LATER]
+    wanted = methods.decompose(acts, concepts, penalty=0.2).density
+    assert study.matched_penalty(acts, concepts, wanted) == pytest.approx(0.2, rel=0.2)
+
+
+def test_the_stored_samples_are_those_that_the_dictionaries_come_from(model, monkeypatch):
+    monkeypatch.setattr(study, "PICTURES", 4)
+    monkeypatch.setattr(study, "samples", lambda: {
+        layer: methods.Samples(layer, torch.empty(4, 0), torch.arange(4), study._read("positions", layer)[:4].long())
+        for layer in study.LAYERS
+    })  # fmt: skip
+    found = study.drawn_before(model)
+    torch.testing.assert_close(found[LAYER].vectors, study.vectors_of(model, LAYER, range(4)))
 
 
 def test_the_exercises_table_has_an_answer_that_is_neither_classs_first():

@@ -11,6 +11,7 @@ delete instead of insert, put each concept in alone, read an order as ranks.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -125,141 +126,10 @@ VECTORS = CodeExercise(
         lambda maps, positions: vectors_at(maps, positions).relu(),
     ),
     insight="A channel's map says where one thing is. A pointwise feature vector says what is at one place.",
-    used_next="6.3 makes clusters of such vectors, one from each picture.",
+    used_next="6.2 makes clusters of such vectors, one from each picture.",
 )
 
-# --- 6.2 the sharing ratio -------------------------------------------------------------------------------------------
-
-
-def receptive_field(parts, fields):
-    """The receptive fields below, weighted by their sharing ratios: (P, C), (P, H, W) -> (H, W)."""
-    whole = parts.sum(dim=0)
-    ratios = parts @ whole / whole.square().sum()
-    return torch.einsum("p,phw->hw", ratios, fields)
-
-
-def _weighted(ratios):
-    """A wrong solution, from its wrong ratios."""
-
-    def receptive_field(parts, fields):
-        return torch.einsum("p,phw->hw", ratios(parts, parts.sum(0)), fields)
-
-    return receptive_field
-
-
-def _true_ratios(parts, whole):
-    return parts @ whole / whole.square().sum()
-
-
-def _field_cases(seed):
-    generator = torch.Generator().manual_seed(seed)
-
-    def some(count, channels, height, width):
-        fields = torch.rand(count, height, width, generator=generator)
-        return torch.randn(count, channels, generator=generator) + 0.6, fields
-
-    pixels = torch.eye(2).reshape(2, 1, 2)
-    return [
-        (torch.tensor([[3.0, 0.0], [0.0, 1.0]]), pixels),
-        (torch.tensor([[2.0, 1.0], [-1.0, 0.0]]), pixels),
-        some(3, 4, 2, 2),
-        some(9, 5, 4, 6),
-    ]
-
-
-RECEPTIVE_FIELD = CodeExercise(
-    id="6.2",
-    title="The sharing ratio",
-    stars=2,
-    minutes=7,
-    reference=receptive_field,
-    cases=_field_cases,
-    hints=(
-        "The whole vector is the sum of its parts, `parts.sum(dim=0)`. Check your ratios: they add up to one.",
-        "All ratios at once: `parts @ whole / whole.square().sum()`, (P,).",
-        "Weigh and add the maps: `torch.einsum(\"p,phw->hw\", ratios, fields)`, or `(ratios[:, None, None] * fields).sum(0)`.",
-    ),
-    mistakes=(
-        Mistake(
-            "lengths",
-            "You share by the lengths of the parts. A long part that stands across the whole vector adds nothing to it: only "
-            "what lies along the vector counts, so take the dot product.",
-            _weighted(lambda parts, whole: parts.norm(dim=1) / parts.norm(dim=1).sum()),
-        ),
-        Mistake(
-            "cosine",
-            "This is the cosine of the angle: it also divides by the length of the *part*, so a tiny part counts as much as a "
-            "large one. Divide by the squared length of the whole alone.",
-            _weighted(lambda parts, whole: torch.cosine_similarity(parts, whole[None], dim=1)),
-        ),
-        Mistake(
-            "not-squared",
-            "You divide by the length of the whole vector once. Only its square makes the ratios add up to one.",
-            _weighted(lambda parts, whole: parts @ whole / whole.norm()),
-        ),
-        Mistake(
-            "not-divided",
-            "These are dot products, not shares: divide by the squared length of the whole vector.",
-            _weighted(lambda parts, whole: parts @ whole),
-        ),
-        Mistake(
-            "absolute",
-            "You drop the sign of the ratios. A part that pulls against the vector has a negative share; without it the shares "
-            "add up to more than one.",
-            _weighted(lambda parts, whole: _true_ratios(parts, whole).abs()),
-        ),
-        Mistake(
-            "positive-only",
-            "You set negative shares to zero. A share may be negative: a part that pulls against the vector takes away from "
-            "it.",
-            _weighted(lambda parts, whole: _true_ratios(parts, whole).clamp_min(0)),
-        ),
-        Mistake(
-            "positive-rescaled",
-            "You set negative shares to zero and divide again, so that the rest adds up to one. A share may be negative: then "
-            "others are larger, and all of them together still are one.",
-            _weighted(lambda parts, whole: (parts @ whole).clamp_min(0) / (parts @ whole).clamp_min(0).sum()),
-        ),
-        Mistake(
-            "alike",
-            "Every position counts the same: that is the average *theoretical* receptive field, all that the vector could "
-            "see. What it did see is in `parts`.",
-            lambda parts, fields: fields.mean(0),
-        ),
-        Mistake(
-            "channel-sums",
-            "You add up the channels of each part. Channels of a vector are not alike: what counts is how far a part points "
-            "along the whole, a dot product.",
-            _weighted(lambda parts, whole: parts.sum(1) / whole.sum()),
-        ),
-        Mistake(
-            "mean",
-            "You take the mean of the parts for the whole, so every share is P times too large. The vector is their *sum*.",
-            _weighted(lambda parts, whole: _true_ratios(parts, whole) * len(parts)),
-        ),
-        Mistake(
-            "rescaled",
-            "The pattern is right, but you scale it to a largest value of one. Keep it as it comes out: the next layer up will "
-            "multiply it by shares of its own.",
-            lambda parts, fields: receptive_field(parts, fields) / receptive_field(parts, fields).max(),
-        ),
-        Mistake(
-            "not-summed",
-            "You have one weighted map for each position. Their sum is the receptive field.",
-            lambda parts, fields: _true_ratios(parts, parts.sum(0))[:, None, None] * fields,
-        ),
-    ),
-    unlisted=(
-        _weighted(lambda parts, whole: (parts @ whole).softmax(0)),
-        lambda parts, fields: fields.sum(0),
-        _weighted(lambda parts, whole: (parts @ whole).abs() / (parts @ whole).abs().sum()),
-        _weighted(lambda parts, whole: parts.square().sum(1) / whole.square().sum()),
-    ),
-    insight="Layer upon layer, shares multiply: so a vector deep inside gets a map of the pixels that made it.",
-    used_next="Every patch that stands for a concept below is cut out around such a field.",
-)
-
-# --- 6.3 one bisection -----------------------------------------------------------------------------------------------
+# --- 6.2 one bisection -----------------------------------------------------------------------------------------------
 
 
 def bisect(vectors, labels, rounds=10):
@@ -420,8 +290,32 @@ def _bisection_cases(seed):
             ),
             torch.tensor([0] * 2 + [1] * 8 + [2] * 4),
         ),
-        # The centres have a long way to go.
+        # The centres have a long way to go; and with few rounds they are still on it when the labels are asked for.
         (torch.linspace(0, 1, 24)[:, None] ** 1.3, zeros(24)),
+        (torch.linspace(0, 1, 30)[:, None] ** 1.3, zeros(30), 3),
+        (torch.linspace(1, 0, 32)[:, None] ** 1.7, zeros(32), 2),
+        # One vector far out, whose squared distance outweighs all, and many whose plain distances add up to more. In the second
+        # of these, distances between pairs or along the axes would choose rightly; and a far pair tells a mean over all numbers
+        # of a cluster from the mean of all vectors.
+        (
+            torch.cat(
+                [
+                    torch.tensor([[0.0, 0.0], [0.2, 0.0], [0.0, 9.0]]),
+                    30 + torch.rand(14, 2, generator=generator).sub(0.5).sign(),
+                ]
+            ),
+            torch.tensor([0] * 3 + [1] * 14),
+        ),
+        (
+            torch.cat(
+                [
+                    torch.tensor([[0.0, 0.0], [0.2, 0.0], [8.5, 8.5], [80.0, 80.0], [80.3, 80.0]]),
+                    30 + 2.05 * torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]] * 2),
+                ]
+            )
+            + 0.01 * torch.rand(13, 2, generator=generator),
+            torch.tensor([0] * 3 + [2] * 2 + [1] * 8),
+        ),
         (first, zeros(len(first))),
     ]
     second = clouds(8, 3, 9, 4, dim=5)
@@ -429,7 +323,7 @@ def _bisection_cases(seed):
 
 
 BISECTION = CodeExercise(
-    id="6.3",
+    id="6.2",
     title="One bisection",
     stars=3,
     minutes=10,
@@ -455,9 +349,21 @@ BISECTION = CodeExercise(
             _bisect(size=lambda cluster, vectors: _total_inertia(cluster, vectors) / len(cluster)),
         ),
         Mistake(
+            "not-squared",
+            "You add up the distances themselves. Inertia is the sum of the *squared* distances: one vector far out weighs "
+            "more than many near ones.",
+            _bisect(size=lambda cluster, vectors: (cluster - cluster.mean(0)).norm(dim=1).sum()),
+        ),
+        Mistake(
             "whole-mean",
             "You measure the distances from the mean of *all* vectors. The inertia of a cluster is about its own mean.",
             _bisect(size=lambda cluster, vectors: (cluster - vectors.mean(0)).square().sum()),
+        ),
+        Mistake(
+            "mean-of-numbers",
+            "`mean()` without `dim=0` is one number, the mean of all numbers of the cluster. The mean of its vectors is a "
+            "vector.",
+            _bisect(size=lambda cluster, vectors: (cluster - cluster.mean()).square().sum()),
         ),
         Mistake(
             "tightest",
@@ -484,6 +390,22 @@ BISECTION = CodeExercise(
             "The centres never move, or only once: each vector goes to the nearer of the two that came first. Repeat `rounds` "
             "times: label, then move the centres.",
             _bisect(split=lambda members, starts, rounds: _two_means(members, starts, 1)),
+        ),
+        Mistake(
+            "round-too-many",
+            "You give the vectors out once more than `rounds` says (after the last move of the centres, or in one round more). "
+            "What counts is the centre to which a vector was given in the last round.",
+            _bisect(split=lambda members, starts, rounds: _two_means(members, starts, rounds + 1)),
+        ),
+        Mistake(
+            "round-too-few",
+            "You repeat once less than `rounds` says.",
+            _bisect(split=lambda members, starts, rounds: _two_means(members, starts, max(1, rounds - 1))),
+        ),
+        Mistake(
+            "rounds-ignored",
+            "`rounds` has no effect: you always repeat ten times, or until nothing changes any more.",
+            _bisect(split=lambda members, starts, rounds: _two_means(members, starts, 10)),
         ),
         Mistake(
             "empty-half",
@@ -559,7 +481,7 @@ def _split_number(vectors, labels, rounds, chosen):
     return result
 
 
-# --- 6.4 only background (in the widget) -----------------------------------------------------------------------------
+# --- 6.3 only background (in the widget) -----------------------------------------------------------------------------
 
 #: From which share of its nearest vectors that have seen scenery most of all a concept counts as background, and up to which
 #: share of them may be from pictures of one kind of object.
@@ -575,6 +497,7 @@ def commonest_object(layer, concept):
 
 #: What people say instead of the world's word for a part of its scenery.
 _OTHER_WORDS = {
+    **dict.fromkeys(("skies", "heaven"), "sky"),
     **dict.fromkeys(("water", "ocean", "lake", "river", "waves", "wave"), "sea"),
     **dict.fromkeys(("street", "asphalt", "tarmac", "pavement"), "road"),
     **dict.fromkeys(("beach", "desert"), "sand"),
@@ -594,12 +517,19 @@ def _plain_word(name):
     while len(words) > 1 and words[0] in ("the", "a", "an", "some", "only", "just", "mostly", "background"):
         words = words[1:]
     said = " ".join(words)
-    return said[:-1] if said.endswith("s") and said[:-1] in SCENERY_PARTS else said
+    if said in SCENERY_PARTS or not {"no", "not", "without"}.isdisjoint(words):
+        return said
+    if said.endswith("s") and said[:-1] in SCENERY_PARTS:
+        return said[:-1]
+    # "blue sky": one of the world's words among others, where none of its words for objects stands beside it.
+    inside = [part for part in scenes.PARTS if f" {part} " in f" {said} "]
+    inside = [part for part in inside if not any(part != other and part in other for other in inside)]
+    return inside[0] if len(inside) == 1 and inside[0] in SCENERY_PARTS and said not in scenes.SCENES else said
 
 
 def _background_judge(value):
     if not isinstance(value, Mapping) or not {"layer", "concept", "name", "parts"} <= set(value):
-        return 'Pass the widget itself: `answer("6.4", browser)`.'
+        return 'Pass the widget itself: `answer("6.3", browser)`.'
     said = _plain_word(value["name"])
     if not said:
         return "You have not named this concept yet: type a name in the browser, press Enter, and run the cell again."
@@ -645,7 +575,7 @@ def _background(kind):
 
 
 ONLY_BACKGROUND = AnswerExercise(
-    id="6.4",
+    id="6.3",
     title="Only background",
     stars=2,
     minutes=7,
@@ -666,7 +596,7 @@ for layer, nearest in study.nearest().items():
             found.append((sum(part.share for part in scenery), layer, number, scenery[0].name))
 share, layer, number, name = max(found)
 browser.set(layer=layer, concept=number, name=name)
-answer("6.4", browser)""",
+answer("6.3", browser)""",
     hints=(
         "The frames tell, not the whole patches: look for a concept whose frames hold next to nothing of an object. Once it "
         "has a name, any name, the browser says what its vectors have seen.",
@@ -733,7 +663,7 @@ answer("6.4", browser)""",
     used_next="The next figure counts how pure concepts are, by part and by object.",
 )
 
-# --- 6.5 one step of the Lasso ---------------------------------------------------------------------------------------
+# --- 6.4 one step of the Lasso ---------------------------------------------------------------------------------------
 
 
 def lasso_step(coefficients, activations, concepts, penalty, step):
@@ -782,7 +712,7 @@ def _lasso_cases(seed):
 
 
 LASSO = CodeExercise(
-    id="6.5",
+    id="6.4",
     title="One step of the Lasso",
     stars=2,
     minutes=7,
@@ -893,7 +823,7 @@ def _overwritten(target, values):
     return target
 
 
-# --- 6.6 generalized integrated gradients ----------------------------------------------------------------------------
+# --- 6.5 generalized integrated gradients ----------------------------------------------------------------------------
 
 
 class _Score:
@@ -1034,7 +964,7 @@ def _contribution_cases(seed):
 
 
 CONTRIBUTIONS = CodeExercise(
-    id="6.6",
+    id="6.5",
     title="Generalized integrated gradients",
     stars=3,
     minutes=12,
@@ -1158,10 +1088,10 @@ CONTRIBUTIONS = CodeExercise(
         _made_of(lambda coefficients, gradients: coefficients * gradients.clamp_min(0).mean(0)),
     ),
     insight="With every channel as its own concept these are integrated gradients: the generalization is the change of basis.",
-    used_next="6.7 tests the property that it inherits.",
+    used_next="6.6 tests the property that it inherits.",
 )
 
-# --- 6.7 completeness ------------------------------------------------------------------------------------------------
+# --- 6.6 completeness ------------------------------------------------------------------------------------------------
 
 
 def completeness_error(score, activations, coefficients, concepts, contributions):
@@ -1217,7 +1147,7 @@ def _completeness_cases(seed):
 
 
 COMPLETENESS = CodeExercise(
-    id="6.7",
+    id="6.6",
     title="Completeness",
     stars=2,
     minutes=5,
@@ -1321,7 +1251,7 @@ COMPLETENESS = CodeExercise(
     used_next="So a graph below comes with two numbers: this gap, and what the concepts leave out.",
 )
 
-# --- 6.8 what do they share? -----------------------------------------------------------------------------------------
+# --- 6.7 what do they share? -----------------------------------------------------------------------------------------
 
 #: One layer's concepts in pictures of two classes, as the notebook prints them: numbers, and shares of either class's evidence.
 TABLE = study.results()["shared"]
@@ -1356,9 +1286,13 @@ def _shared_kind(concept):
 
 def _shared_judge(value):
     rows = _rows()
-    number = value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
-    if isinstance(number, str) and number.strip().isdecimal():
-        number = int(number)
+    number = value
+    while isinstance(number, (list, tuple)) and len(number) == 1:
+        number = number[0]
+    if hasattr(number, "item") and getattr(number, "size", None) is not None and torch.as_tensor(number).numel() == 1:
+        number = number.item()
+    if isinstance(number, str) and len(digits := re.findall(r"\d+(?:\.0+)?(?!\.?\d)", number)) == 1:
+        number = int(float(digits[0]))
     if not isinstance(number, (int, float)) or isinstance(number, bool) or number not in rows:
         return f"Answer with the number of one concept of the table: {', '.join(map(str, rows))}."
     kind = _shared_kind(int(number))
@@ -1377,7 +1311,7 @@ def _shared_example(kind):
 
 
 SHARED = AnswerExercise(
-    id="6.8",
+    id="6.7",
     title="What do they share?",
     stars=2,
     minutes=5,
@@ -1408,12 +1342,350 @@ SHARED = AnswerExercise(
             ("less", "It helps both, but there is one whose smaller share is larger."),
         )
     ),
-    unlisted=(1.0, "wheel", -1, [TABLE["concepts"][0]]),
+    unlisted=(1.0, "wheel", -1, TABLE["concepts"][:2]),
     insight="Neither class's first choice: what is shared shows only when both classes stand side by side.",
     used_next="The next figure shows it, between what either class likes best.",
 )
 
-# --- 6.9 the area under an insertion curve ---------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------- 6.8: a convincing graph
+
+CONVINCING = ChoiceExercise(
+    id="6.8",
+    title="Which of these would convince you?",
+    stars=2,
+    minutes=4,
+    question="A colleague shows the graph of a network that you do not know, with five things to be proud of. Which one would "
+    "an untrained network hardly have had as well?",
+    options={
+        "a": "The contributions between its layers are complete to within two per cent.",
+        "b": "Five causes make up 90 % of what speaks for a concept of the next layer.",
+        "c": "In its first layer, four in ten of a concept's nearest vectors are of one part.",
+        "d": "Each pair of classes has three shared concepts, with a name for each.",
+        "e": "In its late layers, the concepts leave out only a seventh of the activations.",
+    },
+    correct="e",
+    hints=(
+        "For each option but one there is a number of an untrained network in this section or in Figure 6. Which of these "
+        "numbers is far from the trained network's?",
+        "Completeness holds for any function. And what does the picking of shared concepts do where there are none?",
+    ),
+    mistakes=(
+        Mistake(
+            "complete",
+            "Completeness is arithmetic: with enough steps, the contributions sum to the change for any function. The table "
+            "has this number between layers for the untrained network, too.",
+            "a",
+        ),
+        Mistake(
+            "concentrated",
+            "The table has this number for the untrained network, too: in its first layers the five strongest causes carry as "
+            "much. A few thick edges make a tidy picture and prove nothing.",
+            "b",
+        ),
+        Mistake(
+            "early-purity",
+            "Look at the left end of Figure 6: there the untrained network's concepts are nearly as pure. Patches of one "
+            "colour are often of one part.",
+            "c",
+        ),
+        Mistake(
+            "shared",
+            "The picking finds something also where there is nothing: a tree and an umbrella share no part and are given three "
+            "concepts all the same. And a name is a guess.",
+            "d",
+        ),
+    ),
+    insight="A control tells which numbers carry information. Four of the five here carry none, or next to none.",
+    used_next="Ask it of any explanation that you are shown: what would it look like for a network that has learned nothing?",
+)
+
+# --- 6.9 the referee's table -----------------------------------------------------------------------------------------
+
+#: The claims of the notebook's table by letter: rows of the study, one for each place where the claim is made.
+CLAIMS = dict(zip("ABCDEFG", ("early", "late", "bisecting", "stable", "shared", "order", "few causes"), strict=True))
+
+
+def _claim_rows(letter):
+    return study.results()["referee"][CLAIMS[letter]]
+
+
+def _holding(holds, every=all):
+    """The letters of the claims of which all rows (or any) hold."""
+    return frozenset(letter for letter in CLAIMS if every(holds(row) for row in _claim_rows(letter).values()))
+
+
+def surviving():
+    """The claims whose lead over the right null lies above zero, with its whole interval, wherever they are made."""
+    return "".join(sorted(_holding(lambda row: row["ahead"][1] > 0)))
+
+
+#: Wrong ways to read the table, and what each lets survive.
+_READINGS = {
+    "weak-null": lambda: _holding(lambda row: row["measured"] > row["weak null"]),
+    "without-intervals": lambda: _holding(lambda row: row["ahead"][0] > 0),
+    "one-place": lambda: _holding(lambda row: row["ahead"][1] > 0, every=any),
+    "those-that-fall": lambda: frozenset(CLAIMS) - frozenset(surviving()),
+}
+
+
+def _told_apart():
+    """Those wrong readings that give letters which neither the right one nor another wrong one gives."""
+    given = {name: reading() for name, reading in _READINGS.items()}
+    every = [*given.values(), frozenset(surviving())]
+    return {name: letters for name, letters in given.items() if every.count(letters) == 1}
+
+
+_TOLD_APART = _told_apart()
+
+
+def _letters(value):
+    """The letters of an answer as people write them: "BD", "b, d and f", ["B", "D"], {"A": False, …}; None for no answer."""
+    if isinstance(value, Mapping):
+        if not all(isinstance(kept, (bool, int)) for kept in value.values()):
+            return None
+        value = [letter for letter, kept in value.items() if kept]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        if not all(isinstance(each, str) for each in value):
+            return None
+        value = " ".join(value)
+    if not isinstance(value, str):
+        return None
+    words = value.casefold().replace("only", " ").replace("claims", " ").replace("claim", " ").split()
+    said = "".join(word for word in "".join(c if c.isalnum() else " " for c in " ".join(words)).split() if word != "and")
+    if said in ("none", "nothing", "all"):
+        return frozenset(CLAIMS if said == "all" else ())
+    said = said.upper()
+    return frozenset(said) if set(said) <= set(CLAIMS) else None
+
+
+def _worst_row(letter):
+    """Of a claim, the place where its lead's interval begins lowest, in words."""
+    rows = _claim_rows(letter)
+    place = min(rows, key=lambda at: rows[at]["ahead"][1])
+    lead, low, high = rows[place]["ahead"]
+    return f"{letter}: at {place} the lead is {lead:+.3f}, its interval {low:+.3f} to {high:+.3f}."
+
+
+def _referee_judge(value):
+    given, right = _letters(value), frozenset(surviving())
+    if given is None:
+        return f'Answer with the letters of the claims that survive, of {", ".join(CLAIMS)}: "AC", or "none".'
+    if given == right:
+        return None
+    if not given:
+        return f"Not all of them fall. {_worst_row(min(right))}"
+    if given in _TOLD_APART.values():
+        return Problem(mistake=next(name for name, letters in _TOLD_APART.items() if letters == given))
+    if extra := sorted(given - right):
+        return Problem(_worst_row(extra[0]), mistake="too-many" if given > right else "mixed")
+    return Problem(_worst_row(min(right - given)), mistake="too-few")
+
+
+def _referee(name):
+    return lambda value: isinstance(verdict := _referee_judge(value), Problem) and verdict.mistake == name
+
+
+def _gains():
+    """GIG's lead over the gradient at the end of the path, as a share of GIG's own figure."""
+    return [row["ahead"][0] / row["measured"] for row in _claim_rows("F").values()]
+
+
+def _referee_example(name):
+    """An answer that makes this mistake and no other."""
+    right, named = surviving(), [reading() for reading in _READINGS.values()]
+    if name in _TOLD_APART:
+        return "".join(sorted(_TOLD_APART[name]))
+    fallen = [letter for letter in CLAIMS if letter not in right]
+    tries = {
+        "too-many": [right + extra for extra in fallen],
+        "too-few": [right.replace(letter, "") for letter in right],
+        "mixed": [right[1:] + extra for extra in fallen],
+    }[name]
+    return next(each for each in tries if frozenset(each) not in named)
+
+
+REFEREE = AnswerExercise(
+    id="6.9",
+    title="Which claims survive?",
+    stars=2,
+    minutes=8,
+    reference=surviving,
+    judge=_referee_judge,
+    hints=(
+        "Leave the columns “measured” and “weak” alone. Only the interval in square brackets counts.",
+        "Go through the claims, and look in each for *one* row whose interval begins below zero. That row is enough to let the "
+        "claim fall.",
+    ),
+    mistakes=tuple(
+        Mistake(name, message, _referee(name), example=_referee_example(name))
+        for name, message in (
+            (
+                "weak-null",
+                "These are the claims that beat their *weak* null in each row. That is what a demonstration shows; it does not "
+                "tell a claim from what would be so without it. Compare with the right null.",
+            ),
+            (
+                "without-intervals",
+                "These are the claims with a lead above zero in each row, but some of those intervals reach below zero: with "
+                "other pictures or concepts the lead might be gone.",
+            ),
+            (
+                "one-place",
+                "These are the claims that hold in *some* row. Each was made of all its rows. Who may choose the row "
+                "afterwards finds one that fits.",
+            ),
+            ("those-that-fall", "These are the ones that fall: asked for are those that survive."),
+            ("too-many", "All that survive are among these, and more."),
+            ("too-few", "Each of these survives, but one is missing."),
+            ("mixed", "Not all of these survive, and one that does is missing."),
+        )
+        if name not in _READINGS or name in _TOLD_APART
+    ),
+    unlisted=("H", 3, "early", ["A", 1]),
+    insight="A right null has everything but the thing claimed. What lead is left is what the claim is worth: GIG's over one "
+    f"gradient is {min(_gains()):.0%} to {max(_gains()):.0%} of its figure.",
+    used_next="Make such a table for the next article that you read, before you look at its figures.",
+)
+
+# --- 6.10 the sharing ratio ------------------------------------------------------------------------------------------
+
+
+def receptive_field(parts, fields):
+    """The receptive fields below, weighted by their sharing ratios: (P, C), (P, H, W) -> (H, W)."""
+    whole = parts.sum(dim=0)
+    ratios = parts @ whole / whole.square().sum()
+    return torch.einsum("p,phw->hw", ratios, fields)
+
+
+def _weighted(ratios):
+    """A wrong solution, from its wrong ratios."""
+
+    def receptive_field(parts, fields):
+        return torch.einsum("p,phw->hw", ratios(parts, parts.sum(0)), fields)
+
+    return receptive_field
+
+
+def _true_ratios(parts, whole):
+    return parts @ whole / whole.square().sum()
+
+
+def _field_cases(seed):
+    generator = torch.Generator().manual_seed(seed)
+
+    def some(count, channels, height, width):
+        fields = torch.rand(count, height, width, generator=generator)
+        return torch.randn(count, channels, generator=generator) + 0.6, fields
+
+    # Not one pixel each: then the ratios themselves would be the answer, but for the shape.
+    pixels = torch.tensor([[[1.0, 0.0]], [[0.5, 0.25]]])
+    return [
+        (torch.tensor([[3.0, 0.0], [0.0, 1.0]]), pixels),
+        (torch.tensor([[2.0, 1.0], [-1.0, 0.0]]), pixels),
+        some(3, 4, 2, 2),
+        some(9, 5, 4, 6),
+    ]
+
+
+RECEPTIVE_FIELD = CodeExercise(
+    id="6.10",
+    title="The sharing ratio",
+    stars=2,
+    minutes=7,
+    reference=receptive_field,
+    cases=_field_cases,
+    hints=(
+        "The whole vector is the sum of its parts, `parts.sum(dim=0)`. Check your ratios: they add up to one.",
+        "All ratios at once: `parts @ whole / whole.square().sum()`, (P,).",
+        'Weigh and add the maps: `torch.einsum("p,phw->hw", ratios, fields)`, or `(ratios[:, None, None] * fields).sum(0)`.',
+    ),
+    mistakes=(
+        Mistake(
+            "lengths",
+            "You share by the lengths of the parts. A long part that stands across the whole vector adds nothing to it: only "
+            "what lies along the vector counts, so take the dot product.",
+            _weighted(lambda parts, whole: parts.norm(dim=1) / parts.norm(dim=1).sum()),
+        ),
+        Mistake(
+            "cosine",
+            "This is the cosine of the angle: it also divides by the length of the *part*, so a tiny part counts as much as a "
+            "large one. Divide by the squared length of the whole alone.",
+            _weighted(lambda parts, whole: torch.cosine_similarity(parts, whole[None], dim=1)),
+        ),
+        Mistake(
+            "not-squared",
+            "You divide by the length of the whole vector once. Only its square makes the ratios add up to one.",
+            _weighted(lambda parts, whole: parts @ whole / whole.norm()),
+        ),
+        Mistake(
+            "not-divided",
+            "These are dot products, not shares: divide by the squared length of the whole vector.",
+            _weighted(lambda parts, whole: parts @ whole),
+        ),
+        Mistake(
+            "absolute",
+            "You drop the sign of the ratios. A part that pulls against the vector has a negative share; without it the shares "
+            "add up to more than one.",
+            _weighted(lambda parts, whole: _true_ratios(parts, whole).abs()),
+        ),
+        Mistake(
+            "positive-only",
+            "You set negative shares to zero. A share may be negative: a part that pulls against the vector takes away from "
+            "it.",
+            _weighted(lambda parts, whole: _true_ratios(parts, whole).clamp_min(0)),
+        ),
+        Mistake(
+            "positive-rescaled",
+            "You set negative shares to zero and divide again, so that the rest adds up to one. A share may be negative: then "
+            "others are larger, and all of them together still are one.",
+            _weighted(lambda parts, whole: (parts @ whole).clamp_min(0) / (parts @ whole).clamp_min(0).sum()),
+        ),
+        Mistake(
+            "alike",
+            "Every position counts the same: that is the average *theoretical* receptive field, all that the vector could "
+            "see. What it did see is in `parts`.",
+            lambda parts, fields: fields.mean(0),
+        ),
+        Mistake(
+            "channel-sums",
+            "You add up the channels of each part. Channels of a vector are not alike: what counts is how far a part points "
+            "along the whole, a dot product.",
+            _weighted(lambda parts, whole: parts.sum(1) / whole.sum()),
+        ),
+        Mistake(
+            "mean",
+            "You take the mean of the parts for the whole, so every share is P times too large. The vector is their *sum*.",
+            _weighted(lambda parts, whole: _true_ratios(parts, whole) * len(parts)),
+        ),
+        Mistake(
+            "rescaled",
+            "The pattern is right, but you scale it to a largest value of one. Keep it as it comes out: the next layer up will "
+            "multiply it by shares of its own.",
+            lambda parts, fields: receptive_field(parts, fields) / receptive_field(parts, fields).max(),
+        ),
+        Mistake(
+            "ratios-only",
+            "These are the sharing ratios, one number for each position. Asked for is the map: weigh each position's field by "
+            "its ratio, and add them up.",
+            lambda parts, fields: _true_ratios(parts, parts.sum(0)),
+        ),
+        Mistake(
+            "not-summed",
+            "You have one weighted map for each position. Their sum is the receptive field.",
+            lambda parts, fields: _true_ratios(parts, parts.sum(0))[:, None, None] * fields,
+        ),
+    ),
+    unlisted=(
+        _weighted(lambda parts, whole: (parts @ whole).softmax(0)),
+        lambda parts, fields: fields.sum(0),
+        _weighted(lambda parts, whole: (parts @ whole).abs() / (parts @ whole).abs().sum()),
+        _weighted(lambda parts, whole: parts.square().sum(1) / whole.square().sum()),
+    ),
+    insight="Layer upon layer, shares multiply: so a vector deep inside gets a map of the pixels that made it.",
+    used_next="Every patch that stands for a concept in this lesson is cut out around such a field.",
+)
+
+# --- 6.11 the area under an insertion curve --------------------------------------------------------------------------
 
 
 def insertion_area(score, coefficients, concepts, order):
@@ -1476,7 +1748,7 @@ def _insertion_cases(seed):
 
 
 INSERTION = CodeExercise(
-    id="6.9",
+    id="6.11",
     title="The area under an insertion curve",
     stars=2,
     minutes=8,
@@ -1576,62 +1848,10 @@ INSERTION = CodeExercise(
         _area(lambda scores: _even(scores.cummax(0).values)),
     ),
     insight="The same with the order reversed is deletion. So insertion minus deletion asks: how much better than backwards?",
-    used_next="Better than backwards is little. The tests compare with size, with the gradient and with leaving out.",
-)
-
-# -------------------------------------------------------------------------------------------- 6.10: a convincing graph
-
-CONVINCING = ChoiceExercise(
-    id="6.10",
-    title="Which of these would convince you?",
-    stars=2,
-    minutes=4,
-    question="A colleague shows the graph of a network that you do not know, with five things to be proud of. Which one would "
-    "an untrained network hardly have had as well?",
-    options={
-        "a": "The contributions between its layers are complete to within two per cent.",
-        "b": "Five causes make up 90 % of what speaks for a concept of the next layer.",
-        "c": "In its first layer, four in ten of a concept's nearest vectors are of one part.",
-        "d": "Each pair of classes has three shared concepts, with a name for each.",
-        "e": "In its late layers, the concepts leave out only a seventh of the activations.",
-    },
-    correct="e",
-    hints=(
-        "For each option there is a number of an untrained network in this section, in Figure 6 or in Figure 9. Which is the "
-        "only one that is far from the trained network's?",
-        "Completeness holds for any function. And what does the picking of shared concepts do where there are none?",
-    ),
-    mistakes=(
-        Mistake(
-            "complete",
-            "Completeness is arithmetic: the contributions sum to the change for any function, also for a network that has "
-            "learned nothing.",
-            "a",
-        ),
-        Mistake(
-            "concentrated",
-            "The table has this number for the untrained network, too: in its first layers the five strongest causes carry as "
-            "much. A few thick edges make a tidy picture and prove nothing.",
-            "b",
-        ),
-        Mistake(
-            "early-purity",
-            "Look at the left end of Figure 6: there the untrained network's concepts are nearly as pure. Patches of one "
-            "colour are often of one part.",
-            "c",
-        ),
-        Mistake(
-            "shared",
-            "The picking always finds something: a tree and an umbrella share no part and are given three concepts all the "
-            "same. And a name is a guess.",
-            "d",
-        ),
-    ),
-    insight="A control tells which numbers carry information. Four of the five here carry none, or next to none.",
-    used_next="Ask it of any explanation that you are shown: what would it look like for a network that has learned nothing?",
+    used_next="Better than backwards is little: Figure 10 compares with size, with the gradient and with leaving out.",
 )
 
 EXERCISES = (
-    VECTORS, RECEPTIVE_FIELD, BISECTION, ONLY_BACKGROUND, LASSO, CONTRIBUTIONS, COMPLETENESS, SHARED, INSERTION,
-    CONVINCING,
+    VECTORS, BISECTION, ONLY_BACKGROUND, LASSO, CONTRIBUTIONS, COMPLETENESS, SHARED, CONVINCING, REFEREE,
+    RECEPTIVE_FIELD, INSERTION,
 )  # fmt: skip

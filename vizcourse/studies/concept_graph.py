@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import dataclasses
 import functools
 import itertools
 import json
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
+from vizcourse.hooks import capture
 from vizcourse.methods import concepts as methods
 from vizcourse.methods.concept_evaluation import ORDERS, insertion_deletion, interlayer_insertion_deletion
 from vizcourse.methods.concept_graph import generalized_integrated_gradients, importance, shared_concepts
@@ -149,6 +151,19 @@ def named(layer: str, concept: int) -> tuple[str, float]:
 
 
 # ---------------------------------------------------------------------------------------------------------- the samples
+
+
+def drawn_before(model: nn.Module) -> dict[str, Samples]:
+    """The samples that the shipped dictionaries come from: where each vector stood is stored, so nothing is drawn anew."""
+    known = samples()
+    found: dict[str, list[Tensor]] = {layer: [] for layer in LAYERS}
+    for some in torch.arange(PICTURES).split(AT_ONCE):
+        with torch.no_grad(), capture(model, list(LAYERS), stop=True) as acts:
+            model(pictures(some))
+            for layer, vectors in found.items():
+                rows, columns = known[layer].positions[some].unbind(1)
+                vectors.append(acts[layer][torch.arange(len(some)), :, rows, columns])
+    return {layer: dataclasses.replace(known[layer], vectors=torch.cat(vectors)) for layer, vectors in found.items()}
 
 
 def draw(model: nn.Module, numbers: Sequence[int], layers: Sequence[str] = LAYERS, *, steps: int = DRAW_STEPS,
@@ -470,53 +485,73 @@ def shared_table(matters: dict[str, Tensor], label: Tensor) -> dict:
 
     Intervals are over classes: a pair counts as often as both of its classes are drawn. "nameable": pairs for which any concept
     of the layer is named after a part that both have, so that something could be found.
+
+    Two nulls. "shuffled concepts" gives the names to other concepts, the same ones for both classes: a weak null, because
+    either class alone already rests on concepts of its own parts, and some of those are parts of the other class too.
+    "shuffled in one class" keeps one class's evidence and exchanges only which of its concepts the other class uses, once for
+    either class: what is left over under it needs no sharing. "one class alone": the top concepts of either class by itself.
     """
     chance = torch.Generator().manual_seed(0)
     rows = []
     words = {scenes.PARTS[code] for code in label.tolist()}
     for (one, other), planted in pairs_of(list(matters)).items():
         first, second = matters[one], matters[other]
-        orders = [torch.randperm(len(label), generator=chance) for _ in range(20)]
-        rows.append((
-            one, other, len(planted), in_common(first, second),
-            share_found(first, second, label, planted),
-            float(np.mean([share_found(first[:, order], second[:, order], label, planted) for order in orders])),
-            float(np.mean([share_found(first, second[:, order], label, planted) for order in orders])),
-            bool(words & set(planted)),
-        ))  # fmt: skip
-    pick = [row[2] > 0 for row in rows]
-    sharing, apart = list(itertools.compress(rows, pick)), [row for row in rows if not row[2]]
-    nameable = [row for row in sharing if row[7]]
-    first = np.array([row[3] for row in sharing])
-    second = np.array([row[3] for row in apart])
-    return {
-        "pairs that share parts": len(sharing),
-        "found": _over_classes(sharing, 4),
-        "found, shuffled concepts": _over_classes(sharing, 5),
-        "found, shuffled in one class": _over_classes(sharing, 6),
-        "found, ahead of shuffled": _over_classes([(*row[:4], row[4] - row[5]) for row in sharing], 4),
-        "nameable pairs": len(nameable),
-        "found, nameable": _over_classes(nameable, 4) if nameable else None,
-        "found, nameable, shuffled concepts": _over_classes(nameable, 5) if nameable else None,
-        "found, nameable, ahead of shuffled": (
-            _over_classes([(*row[:4], row[4] - row[5]) for row in nameable], 4) if nameable else None
-        ),
-        "in common, sharing": _over_classes(sharing, 3),
-        "in common, no part shared": _over_classes(apart, 3),
+        orders = [torch.randperm(len(label), generator=chance) for _ in range(SHUFFLES if planted else 0)]
+        nulls = {
+            "shuffled concepts": [share_found(first[:, order], second[:, order], label, planted) for order in orders],
+            "shuffled in one class": [
+                (share_found(first, second[:, order], label, planted) + share_found(first[:, order], second, label, planted))
+                / 2
+                for order in orders
+            ],
+            "one class alone": [share_found(each, each, label, planted) for each in (first, second)],
+        }
+        rows.append({
+            "pair": (one, other), "planted": len(planted), "in common": in_common(first, second),
+            "found": share_found(first, second, label, planted),
+            "any": float(len(shared_concepts(first, second, 3)) > 0),
+            **{name: float(np.mean(values)) if values else 0.0 for name, values in nulls.items()},
+            "nameable": bool(words & set(planted)),
+        })  # fmt: skip
+    sharing, apart = [row for row in rows if row["planted"]], [row for row in rows if not row["planted"]]
+    nameable = [row for row in sharing if row["nameable"]]
+    first, second = (np.array([row["in common"] for row in some]) for some in (sharing, apart))
+    found: dict = {"pairs that share parts": len(sharing), "nameable pairs": len(nameable)}
+    for some, suffix in ((sharing, ""), (nameable, ", nameable")):
+        if not some:
+            continue
+        found[f"found{suffix}"] = over_classes(some, lambda row: row["found"])
+        for null in NULLS:
+            found[f"found{suffix}, {null}"] = over_classes(some, lambda row, null=null: row[null])
+            for level, note in ((0.95, ""), (1 - 0.05 / len(LAYERS), ", all layers at once")):
+                found[f"found{suffix}, ahead of {null}{note}"] = over_classes(
+                    some, lambda row, null=null: row["found"] - row[null], level
+                )
+    return found | {
+        "pairs with a shared concept": round(float(np.mean([row["any"] for row in sharing])), 3),
+        "in common, sharing": over_classes(sharing, lambda row: row["in common"]),
+        "in common, no part shared": over_classes(apart, lambda row: row["in common"]),
         # The chance that a pair which shares parts has more in common than one which does not.
         "told apart": round(float((first[:, None] > second[None]).mean() + (first[:, None] == second[None]).mean() / 2), 3),
+        "rows": [[*row["pair"], *(round(row[key], 4) for key in ("found", *NULLS))] for row in sharing],
     }
 
 
-def _over_classes(rows: Sequence[tuple], column: int, repeats: int = 2000) -> list[float]:
-    names = sorted({name for row in rows for name in row[:2]})
-    ends = np.array([[names.index(row[0]), names.index(row[1])] for row in rows])
-    values = np.array([row[column] for row in rows])
+#: How often each null is drawn for a pair, and the nulls of :func:`shared_table`.
+SHUFFLES = 100
+NULLS = ("shuffled concepts", "shuffled in one class", "one class alone")
+
+
+def over_classes(rows: Sequence[dict], value: Callable[[dict], float], level: float = 0.95, repeats: int = 4000) -> list[float]:
+    """Mean over pairs, and its bootstrap interval over *classes*: pairs with a class in common are not independent."""
+    names = sorted({name for row in rows for name in row["pair"]})
+    ends = np.array([[names.index(name) for name in row["pair"]] for row in rows])
+    values = np.array([value(row) for row in rows])
     drawn = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=repeats)
     weights = drawn[:, ends[:, 0]] * drawn[:, ends[:, 1]]
     means = (weights * values).sum(1) / np.maximum(weights.sum(1), 1e-12)
-    low, high = np.quantile(means[weights.sum(1) > 0], [0.025, 0.975])
-    return [round(float(value), 4) for value in (values.mean(), low, high)]
+    low, high = np.quantile(means[weights.sum(1) > 0], [(1 - level) / 2, (1 + level) / 2])
+    return [round(float(each), 4) for each in (values.mean(), low, high)]
 
 
 #: Pairs that the lesson speaks of, chosen before the study ran: what is drawn alike, and two that share nothing.
@@ -557,12 +592,12 @@ def table(first: Tensor, second: Tensor) -> dict:
     return {"concepts": chosen, "shares": [[round(float(share[concept]), 4) for concept in chosen] for share in shares]}
 
 
-#: The table of exercise 6.8: a layer, and two classes.
+#: The table of exercise 6.7: a layer, and two classes.
 TABLE = ("inception4b", ("car", "house"))
 
 
 def study_shared(folder: Path | None, each: int = 16) -> dict:
-    """One layer's concepts and two classes: the table of exercise 6.8."""
+    """One layer's concepts and two classes: the table of exercise 6.7."""
     layer, pair = TABLE
     model = _network(False)
     matters = importances(model, dictionaries()[layer], each, pair)
@@ -576,24 +611,28 @@ def study_shared(folder: Path | None, each: int = 16) -> dict:
 def study_planted(folder: Path | None, each: int = 8) -> dict:
     """Are the concepts that two classes share parts that both are drawn with?
 
-    One class of each of the 20 forms, `each` held-out pictures of each. Controls: the concepts' names shuffled; the concepts
-    of one of the two classes shuffled; pairs that share no part; an untrained network with concepts of its own.
+    One class of each of the 20 forms, `each` held-out pictures of each. Controls: the nulls of :func:`shared_table`; pairs that
+    share no part. "over layers": of each pair, the mean over the layers; one test in the place of five.
     """
     found: dict = {"pictures": each, "classes": list(ONE_OF_EACH), "examples": {}}
-    for name, hidden in (("trained", False), ("untrained network", True)):
-        model, drawn = _bank(folder, untrained=hidden)
-        for layer in LAYERS:
-            few = drawn[layer]
-            concepts = methods.extract_concepts(few, CONCEPTS) if hidden else dictionaries()[layer]
-            label = purity(few.vectors, concepts, _parts(folder, untrained=hidden)[layer]).label
-            file = folder / f"concept-importances-{name}-{layer}-{each}.pt" if folder else None
-            matters = torch.load(file) if file and file.is_file() else importances(model, concepts, each)
-            if file:
-                torch.save(matters, file)
-            found.setdefault(layer, {})[name] = shared_table(matters, label)
-            if not hidden:
-                found["examples"][layer] = examples(matters, label)
-            print(name, layer, json.dumps(found[layer][name]), flush=True)
+    rows: dict[tuple[str, str], list] = {}
+    for layer, concepts in dictionaries().items():
+        label = parts()[layer][nearest()[layer]].mode(1).values
+        file = folder / f"concept-importances-{layer}-{each}.pt" if folder else None
+        matters = torch.load(file) if file and file.is_file() else importances(_network(False), concepts, each)
+        if file:
+            torch.save(matters, file)
+        found[layer] = shared_table(matters, label)
+        for one, other, *values in found[layer].pop("rows"):
+            rows.setdefault((one, other), []).append(values)
+        found["examples"][layer] = examples(matters, label)
+        print(layer, json.dumps(found[layer]), flush=True)
+    means = [dict(zip(("found", *NULLS), np.mean(values, 0), strict=True)) | {"pair": pair} for pair, values in rows.items()]
+    found["over layers"] = {
+        "found": over_classes(means, lambda row: row["found"]),
+        **{null: over_classes(means, lambda row, null=null: row[null]) for null in NULLS},
+        **{f"ahead of {null}": over_classes(means, lambda row, null=null: row["found"] - row[null]) for null in NULLS},
+    }
     return found
 
 
@@ -638,6 +677,59 @@ def study_dictionaries(folder: Path | None) -> dict:
     return found
 
 
+def matched_penalty(acts: Tensor, concepts: Concepts, density: float, rounds: int = 8) -> float:
+    """The penalty at which a dictionary uses as many concepts at a position as another one does: by halving, on a log scale."""
+    low, high = 0.01, 2.0
+    for _ in range(rounds):
+        middle = (low * high) ** 0.5
+        if methods.decompose(acts, concepts, penalty=middle, iterations=200).density > density:
+            low = middle
+        else:
+            high = middle
+    return (low * high) ** 0.5
+
+
+def study_matched(folder: Path | None) -> dict:
+    """The dictionaries of :func:`study_dictionaries` at equal sparsity, in GIG's order.
+
+    At one penalty some of them use four times as many concepts at a position as others, so they rebuild the layer better. Here
+    each has the penalty at which it uses as many as bisecting k-means does at 0.05. "present": concepts in a picture.
+    "ahead of", over the 28 pictures: of bisecting k-means, and the same for all layers at once.
+    """
+    model, drawn = _bank(folder)
+    images, targets = held_out(1)
+    found: dict = {"pictures": len(images), "steps": 16}
+    for layer in LAYERS:
+        acts = methods.pointwise_feature_vectors(model, layer, images)
+        rows, areas = found.setdefault(layer, {}), {}
+        for method in methods.DICTIONARIES:
+            file = folder / f"concept-matched-{layer}-{method}.pt" if folder else None
+            if file and file.is_file():
+                rows[method], areas[method] = torch.load(file)
+                continue
+            concepts = methods.extract_concepts(drawn[layer], CONCEPTS, method=method)
+            some = acts[::3]  # a third of the pictures is enough to find the penalty
+            penalty = 0.05
+            if rows:
+                penalty = matched_penalty(some, concepts, methods.decompose(some, dictionaries()[layer]).density)
+            split = methods.decompose(acts, concepts, penalty=penalty)
+            curves = insertion_deletion(model, images, targets, split, steps=16)
+            areas[method] = curves.auc_difference
+            rows[method] = {
+                "penalty": round(penalty, 4), "density": round(split.density, 4),
+                "present": round(float(split.present.float().sum(1).mean()), 1), "error": _interval(split.error),
+                "gig": _interval(curves.auc_difference), "whole": _interval(curves.insertion[:, -1]),
+            }  # fmt: skip
+            if file:
+                torch.save((rows[method], areas[method]), file)
+            print(layer, method, json.dumps(rows[method]), flush=True)
+        for method, row in rows.items():
+            gap = areas[method] - areas["bisecting k-means"]
+            row["ahead of bisecting k-means"] = _interval(gap)
+            row["ahead of bisecting k-means, all layers at once"] = _interval(gap, 1 - 0.05 / len(LAYERS))
+    return found
+
+
 def study_orders(folder: Path | None, count: int = 20) -> dict:
     """Inter-layer insertion and deletion between consecutive layers: does GIG's order hold, and against what?
 
@@ -671,6 +763,10 @@ def study_orders(folder: Path | None, count: int = 20) -> dict:
 # --------------------------------------------------------------------------------------------- is a dictionary the truth?
 
 
+#: The cosine from which on two concepts count as the same.
+SAME = 0.95
+
+
 def matches(first: Concepts, second: Concepts) -> Tensor:
     """For each concept of the first dictionary, the cosine to the nearest of the second, ``(K,)``."""
     return (first.vectors @ second.vectors.T).amax(1)
@@ -702,7 +798,7 @@ def study_stability(folder: Path | None) -> dict:
             "its own neighbour": within.amax(1),
         }
         found[layer] = {
-            name: {"best match": _interval(values), "the same": round(float((values >= 0.95).float().mean()), 3)}
+            name: {"best match": _interval(values), "the same": round(float((values >= SAME).float().mean()), 3)}
             for name, values in compared.items()
         }
     return found
@@ -799,11 +895,121 @@ def study_noise(folder: Path | None, count: int = 8) -> dict:
     return found
 
 
+def study_completeness(folder: Path | None, count: int = 8) -> dict:
+    """Why do contributions to the class miss completeness by so much in an untrained network? By steps on the path.
+
+    "gap": how far the contributions miss the change of the class's logit, relative to that change. "of the sizes": the same
+    distance relative to the sum of the sizes of the contributions. "change": the change itself, relative to that sum: how
+    little is left when all is added up.
+    """
+    found: dict = {"pictures": count}
+    images, targets = (each[:count] for each in held_out(1, ONE_OF_EACH))
+    for name, hidden in (("trained", False), ("untrained network", True)):
+        model = _network(hidden)
+        for layer in LAYERS:
+            concepts = methods.extract_concepts(_bank(folder, True)[1][layer], CONCEPTS) if hidden else dictionaries()[layer]
+            split = methods.decompose(methods.pointwise_feature_vectors(model, layer, images), concepts)
+            for steps in (16, 64):
+                given = generalized_integrated_gradients(model, images, split, targets=targets[:, None], steps=steps)
+                sizes = given.edges.abs().sum(2)[:, 0].clamp_min(1e-12)
+                missed = (given.edges.sum(2) - given.change)[:, 0].abs()
+                found.setdefault(name, {}).setdefault(layer, {})[str(steps)] = {
+                    "gap": _interval(given.gap), "of the sizes": _interval(missed / sizes),
+                    "change": _interval(given.change[:, 0].abs() / sizes),
+                }  # fmt: skip
+            print(name, layer, json.dumps(found[name][layer]), flush=True)
+    return found
+
+
+def apart(first: Sequence[float], second: Sequence[float]) -> list[float]:
+    """Difference of two independent means, with its interval, from theirs: ``[mean, low, high]`` each (Zou and Donner 2008)."""
+    gap = first[0] - second[0]
+    low = ((first[0] - first[1]) ** 2 + (second[2] - second[0]) ** 2) ** 0.5
+    high = ((first[2] - first[0]) ** 2 + (second[0] - second[1]) ** 2) ** 0.5
+    return [gap, gap - low, gap + high]
+
+
+def study_referee(folder: Path | None) -> dict:
+    """The article's claims, each with what was measured, its weak null, its right null, and the lead over the right null.
+
+    A claim has a row for each place where it is made: it stands when it stands in all of them, so that no correction for
+    several tests is needed. All rows but those of "other pictures" are results of the other experiments.
+    """
+    known = json.loads(RESULTS.read_text(encoding="utf-8"))
+    few = f"{PICTURES // 2} pictures"
+    pure = {layer: known["purity"][layer] for layer in LAYERS}
+    rows: dict[str, dict[str, dict]] = {
+        name: {
+            layer: _row(
+                pure[layer][few]["nearest"], pure[layer]["shuffled labels"]["nearest"],
+                pure[layer][f"untrained network, {few}"]["nearest"],
+                apart(pure[layer][few]["nearest"], pure[layer][f"untrained network, {few}"]["nearest"]),
+            )
+            for layer in layers
+        }
+        for name, layers in (("early", LAYERS[:2]), ("late", LAYERS[-2:]))
+    }  # fmt: skip
+    matched = known["matched"]
+    rows["bisecting"] = {
+        layer: _row(
+            *(matched[layer][method]["gig"] for method in ("bisecting k-means", "random directions", "k-means")),
+            [-matched[layer]["k-means"]["ahead of bisecting k-means"][place] for place in (0, 2, 1)],
+        )
+        for layer in LAYERS
+    }
+    again = rows["stable"] = {}
+    _, drawn = _bank(folder)
+    for layer in LAYERS:
+        vectors = drawn[layer].vectors
+        half = len(vectors) // 2
+        own, other, chance = (
+            methods.extract_concepts(some, CONCEPTS, layer=layer, method=method)
+            for some, method in ((vectors[:half], "bisecting k-means"), (vectors[half:], "bisecting k-means"),
+                                 (vectors[half:], "random directions"))
+        )  # fmt: skip
+        lots = torch.randperm(half, generator=torch.Generator().manual_seed(0))[:CONCEPTS]
+        by_lot = Concepts(layer, functional.normalize(vectors[half:][lots], dim=1))
+        same = [(matches(own, each) >= SAME).float() for each in (other, chance, by_lot)]
+        again[layer] = _row(*(_interval(each) for each in same), _interval(same[0] - same[2]))
+    planted = known["planted"]["over layers"]
+    rows["shared"] = {
+        "all layers": _row(
+            *(planted[key] for key in ("found", "shuffled concepts", "shuffled in one class")),
+            planted["ahead of shuffled in one class"],
+        )
+    }
+    orders, pairs = known["orders"], [f"{source} to {target}" for source, target in itertools.pairwise(LAYERS)]
+    rows["order"] = {
+        pair: _row(
+            *(orders[pair]["sum"][order] for order in ("gig", "random", "gradient")),
+            orders[pair]["sum"]["gig, ahead"]["gradient"],
+        )
+        for pair in pairs
+    }
+    trained, noise = (known["noise"][name] for name in ("trained", "untrained network"))
+    even = [5 / CONCEPTS]  # all causes alike
+    rows["few causes"] = {
+        pair: _row(
+            trained[layer]["top five causes"], even, noise[layer]["top five causes"],
+            apart(trained[layer]["top five causes"], noise[layer]["top five causes"]),
+        )
+        for layer, pair in zip(LAYERS, pairs, strict=False)
+    }  # fmt: skip
+    return rows
+
+
+def _row(measured: Sequence[float], weak: Sequence[float], right: Sequence[float], ahead: Sequence[float]) -> dict:
+    return {
+        "measured": measured[0], "weak null": round(weak[0], 4), "right null": right[0],
+        "ahead": [round(value, 4) for value in ahead],
+    }  # fmt: skip
+
+
 # -------------------------------------------------------------------------------------------------------------- the study
 
 
-def _interval(values: Tensor) -> list[float]:
-    return [round(value, 4) for value in interval(values)]
+def _interval(values: Tensor, level: float = 0.95) -> list[float]:
+    return [round(value, 4) for value in interval(values, level=level)]
 
 
 @functools.cache
@@ -822,7 +1028,10 @@ def _bank(folder: Path | None, untrained: bool = False) -> tuple[nn.Module, dict
     if file and file.is_file():
         stored = torch.load(file)
         return model, {layer: Samples(layer, vectors, torch.tensor(numbers), at) for layer, (vectors, at) in stored.items()}
-    drawn = draw(model, numbers)
+    if untrained or not DICTIONARIES.is_file():
+        drawn = draw(model, numbers)
+    else:
+        drawn = drawn_before(model)
     if file:
         torch.save({layer: (each.vectors, each.positions) for layer, each in drawn.items()}, file)
     return model, drawn
@@ -850,11 +1059,14 @@ EXPERIMENTS: dict[str, Callable[[Path | None], dict]] = {
     "shared": study_shared,
     "planted": study_planted,
     "dictionaries": study_dictionaries,
+    "matched": study_matched,
     "orders": study_orders,
     "stability": study_stability,
     "many": study_many,
     "precision": study_precision,
     "noise": study_noise,
+    "completeness": study_completeness,
+    "referee": study_referee,
 }
 
 
