@@ -1,6 +1,6 @@
 """The study of lesson 06: what the concepts of `googlenet-scenes` are, and what is true of graphs drawn between them.
 
-    python -m vizcourse.studies.concept_graph [NAME ...] [--again]     # about forty minutes on one core
+    python -m vizcourse.studies.concept_graph [NAME ...] [--again]     # about fifty minutes on one core
 
 makes the dictionaries (`06_concept_graph.npz`) where there are none, then whichever experiments (:data:`EXPERIMENTS`) have no
 results in `06_concept_graph.json` yet, and writes both beside this file. Every interval, `[mean, low, high]`, is a 95 %
