@@ -247,7 +247,7 @@ CASCADE_METHODS: dict[str, sanity_checks.Method] = {
     "guided Grad-CAM": attribution.METHODS["guided Grad-CAM"],
     "edge detector": lambda model, images, target, layer: sanity_checks.edge_detector(images),
 }
-#: One colour a method, in the lab and in the lesson's figures. Okabe and Ito's, as in plotting, and two more of theirs.
+#: One colour a method, in the lab and in the lesson's figures. Okabe and Ito's, as in plotting, two more of theirs, a brown.
 METHOD_COLOURS = {
     "gradient": plotting.BLUE,
     "SmoothGrad": "#56B4E9",
@@ -255,6 +255,7 @@ METHOD_COLOURS = {
     "guided backprop": plotting.RED,
     "Grad-CAM": plotting.GREEN,
     "guided Grad-CAM": plotting.ORANGE,
+    "LRP": "#7F4F24",
     "edge detector": plotting.GREY,
 }
 _METRIC_NAMES = {
