@@ -1742,4 +1742,5 @@ DISCRIMINATION = CodeExercise(
     used_next="The cell below it puts the methods to it; the study's table adds a random network, and classes that are absent.",
 )
 
-EXERCISES = (GRADIENTS, WEIGHTS, MAP, BY_HEAD, INTEGRATED, CASCADE, FIVE, ENERGY, DELETION, BIAS, DISCRIMINATION)
+#: In the order of the lesson, in which 3.5 and 3.9 come last, as further exercises.
+EXERCISES = (GRADIENTS, WEIGHTS, MAP, BY_HEAD, CASCADE, FIVE, ENERGY, BIAS, DISCRIMINATION, INTEGRATED, DELETION)
