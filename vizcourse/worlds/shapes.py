@@ -125,7 +125,8 @@ class Item:
             size, angle = float(self.size), float(self.angle)
         except (TypeError, ValueError):
             raise ValueError(
-                f"centre must be two numbers (x, y), size and angle one each, not {self.centre!r}, {self.size!r}, {self.angle!r}"
+                "centre must be two numbers (x, y), size and angle one each, "
+                f"not {self.centre!r}, {self.size!r}, {self.angle!r}"
             ) from None
         if not 0 < size <= CANVAS / 2:
             raise ValueError(f"size must be above 0 and at most {CANVAS / 2:g} canvas units, not {size:g}")
