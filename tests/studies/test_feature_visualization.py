@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from vizcourse.methods import feature_visualization as method
 from vizcourse.studies import feature_visualization as study
 from vizcourse.studies import feature_visualization_pictures as library
 
@@ -57,6 +58,8 @@ def test_answers_are_means_over_positions_and_tokens():
     with torch.no_grad():
         wanted = model[0](images).mean((2, 3))
     assert torch.allclose(study.answers(model, ["0"], images)["0"], wanted, atol=1e-6)
+    scores = nn.Sequential(nn.Flatten(), nn.Linear(48, 5))
+    assert torch.allclose(study.answers(scores, ["1"], images)["1"], scores(images).detach(), atol=1e-6)
 
 
 def test_a_lot_is_the_same_for_everybody():
@@ -70,6 +73,36 @@ def test_noise_share_is_all_above_and_nothing_below_a_quarter():
     assert library.noise_share(fine)[0] > 0.9 and library.noise_share(coarse)[0] < 0.01
 
 
+def test_a_level_is_reached_between_two_steps():
+    found = study.crossings(torch.tensor([0.0, 0.5, 1.5, 1.0, 2.5]), (0.0, 0.25, 1.0, 2.0, 3.0))
+    torch.testing.assert_close(found, torch.tensor([0, 0.5, 1.5, 3 + 2 / 3, math.nan]), equal_nan=True)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_climb_keeps_book(optimizer):
+    model = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False))
+    nn.init.dirac_(model[0].weight)
+    goals = [method.channel("0", 0), method.channel("0", 1)]  # red and green, from half to all
+    found = study.climb(
+        model, goals, torch.tensor([1.0, 0.5]), levels=(0.6, 1.1), shown=0.7, at_once=1, steps=40, image=method.pixels(8),
+        optimizer=optimizer, learning_rate=0.1, transformations=(),
+    )  # fmt: skip
+    # The first begins at 0.5 and can never be more than 1; the second begins at 1 of its strongest.
+    assert 0 < found.steps[0, 0] < 40 and math.isnan(found.steps[0, 1]) and math.isnan(found.fine[0, 1])
+    assert found.steps[1, 0] == 0 and 0 < found.steps[1, 1] < 40 and found.fine[1].isfinite().all()
+    assert 0.7 <= found.pictures[0, 0].mean() < 0.75 and found.end[0, 0] > 0.9
+
+
+def test_a_grey_picture_keeps_all_when_it_is_moved():
+    model = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False))
+    nn.init.dirac_(model[0].weight)
+    goals = [method.channel("0", 0), method.channel("0", 1)]
+    images = torch.full((2, 3, 32, 32), 0.5)
+    images[1, 1, ::2] = 0.9  # brighter than the grey that comes in at the rim
+    left = study.left_when_moved(model, goals, images)
+    assert left[0] == pytest.approx(1, abs=1e-4) and 0.8 < left[1] < 1
+
+
 def test_packed_pictures_come_back(monkeypatch):
     images = torch.stack([torch.full((3, 16, 16), value) for value in (0.2, 0.8)])
     monkeypatch.setattr(library, "_file", lambda: ({}, {"strip": library._packed(images, quality=90)}))
@@ -80,10 +113,11 @@ def test_what_is_shipped_is_whole():
     paths = study.paths()
     assert library.FILE.stat().st_size <= 1.5e6
     for layer, channel, _ in paths.units:
-        frames = paths.frames(layer, channel, fourier=False)
-        assert frames.shape == (len(paths.steps), 3, 96, 96)
-        value, below, noise = paths.value(layer, channel, fourier=False)
-        assert 0 <= below <= 1 and 0 <= noise <= 1
+        for optimizer in library.OPTIMIZERS:
+            frames = paths.frames(layer, channel, optimizer=optimizer, fourier=False)
+            assert frames.shape == (len(paths.steps), 3, 96, 96)
+            value, below, noise = paths.value(layer, channel, optimizer=optimizer, fourier=False)
+            assert 0 <= below <= 1 and 0 <= noise <= 1
     with pytest.raises(ValueError, match="switches"):
         paths.frames("conv3", 3, wrong=True)
     blends = study.blends()
@@ -93,4 +127,9 @@ def test_what_is_shipped_is_whole():
     directions = study.directions()
     assert directions.kind.count("basis") == directions.kind.count("random") == 12
     assert directions.image(3).shape == (3, 96, 96) and directions.examples(3).shape == (6, 3, 48, 48)
-    assert {"raised", "stripes", "observer", "transfer"} <= set(study.results())
+    assert set(study.STUDIES) <= set(study.results())
+    book = study.results()["optimizers"]
+    assert list(book["arms"]) == list(study.ARMS)
+    for arm in book["arms"].values():
+        assert len(arm["fine"]) == len(arm["end"]) == len(book["units"])
+        assert all(len(row) == len(book["levels"]) for row in arm["fine"])

@@ -68,18 +68,20 @@ def test_every_widget_of_the_lesson_is_listed():
 # --- the climb ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("on", [(), ("waves",), ("waves", "moved", "smooth")])
-def test_a_climb_in_portions_is_the_climb_of_render(small, on):
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("on", [("waves",), ("moved", "smooth")])
+def test_a_climb_in_portions_is_the_climb_of_render(small, on, optimizer):
     keep = (0, 2, 8, 20)
     objective = method.channel("relu2", 3) - (2 * method.total_variation() if "smooth" in on else 0 * method.l2())
     image = (method.fourier if "waves" in on else method.pixels)(64)
     transformations = method.DEFAULT if "moved" in on else ()
-    climb = Climb(small, objective, image, transformations, keep)
+    climb = Climb(small, objective, image, transformations, keep, optimizer=optimizer)
     while not climb.finished:
         climb.advance(0)
     whole = method.render(
-        small, objective, image=image, steps=20, transformations=transformations, frames=21, progress=False
-    )
+        small, objective, image=image, steps=20, transformations=transformations, frames=21, optimizer=optimizer,
+        progress=False,
+    )  # fmt: skip
     for step in keep:
         torch.testing.assert_close(climb.frames[step], whole.frames[whole.frame_steps.index(step), 0], atol=1e-4, rtol=0)
 
@@ -98,7 +100,7 @@ def test_the_studio_shows_what_the_file_holds(studio):
     paths = study.paths()
     assert [*studio.units.values()] == [unit[:2] for unit in paths.units]
     for (layer, number, label), switches in zip(paths.units, [(), ("fourier",), SWITCHES] * 2, strict=True):
-        on = {name: name in switches for name in SWITCHES}
+        on = {name: name in switches for name in SWITCHES} | {"optimizer": "adam" if "colours" in switches else "sgd"}
         studio.set(unit=label, step=paths.steps[-1], **on)
         shown, (_, below, noise) = studio.result, paths.value(layer, number, **on)
         torch.testing.assert_close(shown.picture, paths.frames(layer, number, **on)[-1])

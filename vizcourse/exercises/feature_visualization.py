@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 
 import torch
 from torch import nn
 
+from vizcourse.exercises import compare
 from vizcourse.exercises.core import AnswerExercise, ChoiceExercise, CodeExercise, Mistake, Problem, case
 from vizcourse.hooks import capture
 from vizcourse.models import load
@@ -126,6 +128,13 @@ def _no_leaf_exchanged(model, layer, channel, image, steps=8, rate=1.0):
     """The same in Python's other words, because the error names the factors in their order."""
     image = _one_step(model, layer, channel, image, steps, rate)
     return image if steps == 1 else image + None * rate
+
+
+def _never_asked(model, layer, channel, image, steps=8, rate=1.0):
+    with capture(model, layer, stop=True) as acts:
+        model(image)
+    (gradient,) = torch.autograd.grad(acts[layer][0, channel].mean(), image)
+    return (image + rate * gradient).clamp(0, 1)
 
 
 def _asked_once(model, layer, channel, image, steps=8, rate=1.0):
@@ -293,6 +302,13 @@ ASCENT = CodeExercise(
             _no_leaf_exchanged,
         ),
         Mistake(
+            "never-asked",
+            "Nothing requires a gradient, already in the first step. The network's weights are frozen, so the picture has to "
+            "be asked: `image.requires_grad_()` (on your own copy) before the forward pass, and that pass outside "
+            "`torch.no_grad()`.",
+            _never_asked,
+        ),
+        Mistake(
             "asked-once",
             "From the second step on nothing requires gradients: the new picture has been detached, and does not. Begin "
             "each step with `image = image.detach().requires_grad_()`.",
@@ -377,6 +393,14 @@ def _per_colour(images):
     return (down + across) / images[0].numel()
 
 
+def _batch_in_the_size(images):
+    return total_variation(images) / len(images)
+
+
+def _colours_too(images):
+    return total_variation(images) + images.diff(dim=1).abs().sum((1, 2, 3)) / images[0].numel()
+
+
 def _three_forgotten(images):
     return total_variation(images) * images.shape[1]
 
@@ -387,9 +411,10 @@ def _grey_first(images):
 
 def _variation_cases(seed):
     generator = torch.Generator().manual_seed(seed)
-    one = torch.tensor([[[[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]]])  # (1, 1, 2, 3): a line; every difference can be seen
+    line = torch.zeros(1, 3, 2, 3)  # one bright column in red, another in blue: every difference can be seen
+    line[0, 0, :, 1] = line[0, 2, :, 2] = 1.0
     return [
-        (one,),
+        (line,),
         (torch.randint(0, 3, (1, 3, 2, 2), generator=generator) / 2,),
         (torch.rand(2, 3, 4, 5, generator=generator),),
         (torch.rand(4, 3, 7, 6, generator=generator),),
@@ -470,6 +495,18 @@ VARIATION = CodeExercise(
             "`roll` compares the first row with the last, and the first column with the last, which are no neighbours.",
             _around_the_edge,
         ),
+        Mistake(
+            "batch-in-the-size",
+            "Your numbers shrink as the batch grows: you divide by the size of all pictures together. Divide by that of one, "
+            "`images[0].numel()`.",
+            _batch_in_the_size,
+        ),
+        Mistake(
+            "colours-too",
+            "Beside rows and columns you compare the colours of one pixel with each other. Only neighbours in the picture "
+            "count: axes 2 and 3.",
+            _colours_too,
+        ),
         Mistake("per-colour", "You give one number for each colour of a picture: sum over the colours too.", _per_colour),
     ),
     unlisted=(
@@ -548,6 +585,12 @@ def _noise_on_pixels(images, pixels):
     return jitter(images + 0.01 * torch.randn_like(images), pixels)
 
 
+def _rounded_places(images, pixels):
+    """The places at both ends are half as likely as the others."""
+    top, left = (torch.rand(2) * pixels).round().int().tolist()
+    return _window(images, top, left, pixels)
+
+
 def _half_empty(images, pixels):
     """Zeros come in where the picture has gone."""
     top, left = _offset(pixels), _offset(pixels)
@@ -566,7 +609,7 @@ def _jitter_judge(learner):
         if not isinstance(result, torch.Tensor):
             return f"`jitter` returned {type(result).__name__}: return the pictures, a tensor (N, 3, H − pixels, W − pixels)."
         if result.shape != (2, 3, height - pixels, width - pixels):
-            return _wrong_shape(images, result, pixels)
+            return _wrong_shape(learner, images, result, pixels)
         if not result.requires_grad:
             return Problem(mistake="cut-loose")
         first = result.detach()[:, 0, 0, 0] - images.detach()[:, 0, 0, 0]  # how many pixels were passed over
@@ -591,7 +634,9 @@ def _jitter_judge(learner):
     if tops == lefts == set(range(pixels)):
         return Problem(mistake="one-short")
     counts = [seen.count((top, left)) for top in range(pixels + 1) for left in range(pixels + 1)]
-    if min(counts) == 0 or max(counts) > 5 * min(counts):
+    sides = [[axis.count(place) for place in range(pixels + 1)] for axis in zip(*seen, strict=True)]
+    # By chance alone the sum of squares is above this once in some ten thousand times (15 and 3 degrees of freedom).
+    if _unevenness(counts) > 45 or max(map(_unevenness, sides)) > 21:
         return (
             f"With pixels = {pixels} there are {len(counts)} places, each as likely as the others. In 400 draws, yours came "
             f"between {min(counts)} and {max(counts)} times."
@@ -599,17 +644,43 @@ def _jitter_judge(learner):
     return None
 
 
-def _wrong_shape(images, result, pixels):
+def _unevenness(counts):
+    """Pearson's sum of squares against equal probabilities."""
+    expected = sum(counts) / len(counts)
+    return sum((count - expected) ** 2 for count in counts) / expected
+
+
+def _wrong_shape(learner, images, result, pixels):
     sizes = tuple(result.shape)
-    if result.shape == images.shape:
-        together = torch.sort(result.detach().flatten()).values
-        return Problem(mistake="rolled" if torch.equal(together, torch.sort(images.detach().flatten()).values) else "filled")
     wanted = f"For pictures (2, 3, 8, 10) and pixels = {pixels} the result must be (2, 3, 5, 7), not {sizes}."
-    if result.ndim == 4 and sizes[2:] == (8 - 2 * pixels, 10 - 2 * pixels):
-        return Problem(wanted, mistake="both-sides")
-    if result.ndim == 4 and 8 - pixels <= sizes[2] <= 8 and 10 - pixels <= sizes[3] <= 10:
+    again = [learner(images, pixels) for _ in range(20)]
+    if not all(isinstance(each, torch.Tensor) and each.ndim == 4 for each in [result, *again]):
+        return wanted
+    if len({each.shape for each in again}) > 1:
         return Problem(wanted, mistake="ragged")
+    if result.shape == images.shape:
+        return Problem(wanted, mistake=_moved_how(images.detach(), [result, *again], pixels))
+    if sizes[2:] == (8 - 2 * pixels, 10 - 2 * pixels):
+        return Problem(wanted, mistake="both-sides")
     return wanted
+
+
+def _moved_how(images, results, pixels):
+    """What was done to pictures that keep their size: "rolled", "filled" (moved, with something else at the rim), or None."""
+    height, width = images.shape[2:]
+    steps = [(down, across) for down in range(-pixels, pixels + 1) for across in range(-pixels, pixels + 1)]
+
+    def overlap(moved, down, across):
+        own = images[:, :, max(0, -down) : height - max(0, down), max(0, -across) : width - max(0, across)]
+        other = moved[:, :, max(0, down) : height - max(0, -down), max(0, across) : width - max(0, -across)]
+        return torch.equal(own, other)
+
+    moved = [each.detach() for each in results if not torch.equal(each.detach(), images)]
+    if moved and all(any(torch.equal(each, images.roll(step, (2, 3))) for step in steps) for each in moved):
+        return "rolled"
+    if moved and all(any(step != (0, 0) and overlap(each, *step) for step in steps) for each in moved):
+        return "filled"
+    return None
 
 
 JITTER = CodeExercise(
@@ -664,13 +735,14 @@ JITTER = CodeExercise(
         ),
         Mistake(
             "ragged",
-            "The window's size changes from call to call: you cut away at the top and left, but not the rest at the bottom "
-            "and right.",
+            "The window's size changes from call to call. It is always H − pixels by W − pixels: where less is cut away at the "
+            "top or left, more is at the bottom or right.",
             _ragged,
         ),
         Mistake(
             "both-sides",
-            "You take away `pixels` on each side. Together it is `pixels` rows: top of them above, pixels − top below.",
+            "Your window is smaller by twice `pixels`. Above and below together it is `pixels` rows: top of them above, "
+            "pixels − top below; columns likewise.",
             _both_sides,
         ),
         Mistake(
@@ -681,6 +753,9 @@ JITTER = CodeExercise(
     ),
     unlisted=(
         _noise_on_pixels,
+        _rounded_places,
+        lambda images, pixels: images + torch.randn_like(images),
+        lambda images, pixels: images,
         lambda images, pixels: _window(images, 0, 0, pixels + 1),
         lambda images, pixels: jitter(images, pixels).flip(3),
     ),
@@ -913,48 +988,48 @@ FOURIER = CodeExercise(
 FINE_NOISE = 0.08
 
 
-def _studied(switches):
+def _studied(switches, optimizer):
     """Share of 10,000 pictures below, and share of fine noise, of the first unit's picture with these switches on."""
     layer, number, _ = study.paths().units[0]
-    _, below, noise = study.paths().value(layer, number, **{name: name in switches for name in study.SWITCHES})
+    on = {name: name in switches for name in study.SWITCHES}
+    _, below, noise = study.paths().value(layer, number, optimizer=optimizer, **on)
     return below, noise
 
 
 @functools.cache
 def _fewest():
-    """The smallest sets of switches that make the first unit's picture legible while it is still true."""
+    """How few switches make the first unit's picture legible while it is still true, with the better of the two optimisers."""
     for count in range(len(study.SWITCHES) + 1):
-        sets = [each for each in itertools.combinations(study.SWITCHES, count) if _is_legible_and_true(each)]
-        if sets:
-            return sets
-    return []
+        for switches in itertools.combinations(study.SWITCHES, count):
+            if any(_is_legible_and_true(switches, optimizer) for optimizer in study.OPTIMIZERS):
+                return count
+    return len(study.SWITCHES)
 
 
-def _is_legible_and_true(switches):
-    below, noise = _studied(switches)
+def _is_legible_and_true(switches, optimizer):
+    below, noise = _studied(switches, optimizer)
     return noise <= FINE_NOISE and below >= 0.999
 
 
 def _studio_judge(value):
-    if not isinstance(value, dict) or not {"unit", "step", *study.SWITCHES} <= set(value):
+    if not isinstance(value, dict) or not {"unit", "step", "optimizer", *study.SWITCHES} <= set(value):
         return 'Hand in the studio itself, as it is set: `answer("2.5", studio)`.'
     paths = study.paths()
     if value["unit"] != paths.units[0][2]:
         return Problem(f"Choose {paths.units[0][2]} under Unit.", mistake="other-unit")
     if value["step"] != paths.steps[-1]:
         return Problem(mistake="unfinished")
-    on = tuple(name for name in study.SWITCHES if value[name])
-    below, noise = _studied(on)
+    on, optimizer = tuple(name for name in study.SWITCHES if value[name]), value["optimizer"]
+    below, noise = _studied(on, optimizer)
     measured = f"Measured: {noise:.1%} of the power is fine noise, and {below:.2%} of 10,000 pictures excite the unit less."
-    if noise > FINE_NOISE and noise < 1.5 * FINE_NOISE:
-        return Problem(measured, mistake="close")
     if noise > FINE_NOISE:
-        return Problem(measured, mistake="noisy")
+        if optimizer == "adam" and "fourier" in on and _is_legible_and_true(on, "sgd"):
+            return Problem(measured, mistake="undone")
+        return Problem(measured, mistake="close" if noise < 1.5 * FINE_NOISE else "noisy")
     if below < 0.999:
         return f"Legible, but the unit answers too little to it; weaker means will do. {measured}"
-    fewest = len(_fewest()[0])
-    if len(on) > fewest:
-        return Problem(f"You have {len(on)} on, and {fewest} will do.", mistake="too-many")
+    if len(on) > _fewest():
+        return Problem(f"You have {len(on)} on, and {_fewest()} will do. {measured}", mistake="too-many")
     return None
 
 
@@ -964,14 +1039,15 @@ def _is_as_made(value):
         isinstance(value, dict)
         and value.get("unit") == study.paths().units[0][2]
         and value.get("step") == study.paths().steps[-1]
+        and value.get("optimizer") == study.OPTIMIZERS[0]
         and not any(value.get(name) for name in study.SWITCHES)
     )
 
 
 def _studio_state(*on, **others):
     # From the constants: a missing file of pictures must not keep the other exercises from being imported.
-    first = "{}, channel {}".format(*study.UNITS[0])
-    return {"unit": first, "step": study.KEPT[-1]} | {name: name in on for name in study.SWITCHES} | others
+    first = {"unit": "{}, channel {}".format(*study.UNITS[0]), "step": study.KEPT[-1], "optimizer": study.OPTIMIZERS[0]}
+    return first | {name: name in on for name in study.SWITCHES} | others
 
 
 LEGIBLE = AnswerExercise(
@@ -982,49 +1058,51 @@ LEGIBLE = AnswerExercise(
     judge=_studio_judge,
     blank=_is_as_made,
     setup_source="from vizcourse.widgets.feature_visualization import Studio\nstudio = Studio()",
-    solution_source='studio.set(transformations=True, total_variation=True)\nanswer("2.5", studio)',
+    solution_source='studio.set(fourier=True)\nanswer("2.5", studio)',
     hints=(
-        "Try each switch by itself first and write down the share of fine noise, which stands under the picture. One of the "
-        "four does far more than the others.",
-        "The Fourier image makes slow waves *easier* to reach. It forbids nothing: what does the climb do when fine noise is "
-        "what raises the unit most?",
-        "Keep the strongest one on, and try the other three beside it.",
+        "Try each switch by itself first, with either kind of step, and write down the share of fine noise, which stands under "
+        "the picture.",
+        "Which of the four switches changes the metric and nothing else? Which kind of step leaves that metric alone?",
+        "With Adam's steps two switches are needed. With plain steps one will do.",
     ),
     mistakes=(
         Mistake(
             "noisy",
-            f"Too much of the picture is still fine noise: at most {FINE_NOISE:.0%} of the power may be. Only what *punishes* "
-            "noise, or makes it useless, gets rid of it.",
-            _studio_state("fourier", "colours"),
+            f"Too much of the picture is still fine noise: at most {FINE_NOISE:.0%} of the power may be.",
+            _studio_state("colours"),
+        ),
+        Mistake(
+            "undone",
+            "These switches would do with plain steps. Adam gives every coefficient a step of about the same length, and "
+            "undoes what the metric had arranged: change the steps.",
+            _studio_state("fourier", optimizer="adam"),
         ),
         Mistake(
             "close",
-            f"Close: only a little more than {FINE_NOISE:.0%} is fine noise. Keep what is on, and try the others "
-            "beside it, one at a time.",
-            _studio_state("transformations"),
+            f"Close: only a little more than {FINE_NOISE:.0%} is fine noise.",
+            _studio_state("transformations", optimizer="adam"),
         ),
         Mistake(
             "too-many",
             "Legible and true, but fewer switches will do. Each regulariser puts something of its own into the picture, so "
-            "switch off whatever you can spare.",
+            "switch off whatever you can spare; and try the other kind of step.",
             _studio_state(*study.SWITCHES),
         ),
         Mistake(
             "unfinished",
-            "You are looking at the middle of the climb. Early pictures are often smoother, because little has happened "
-            "yet: move the scrubber to the last step.",
-            _studio_state("transformations", step=8),
+            "You are looking at the middle of the climb; what counts is the picture at its end: move the scrubber to the last "
+            "step.",
+            _studio_state("fourier", step=8),
         ),
         Mistake(
             "other-unit",
             "This exercise is about the unit that the studio shows first.",
-            _studio_state("transformations", unit="another"),
+            _studio_state("fourier", unit="another"),
         ),
     ),
     unlisted=({"fourier": True}, "transformations", 2),
-    insight="The noisiest picture raised the unit most. Legibility has its price, and it is you who puts it in.",
-    used_next="The lesson's later pictures add waves and independent colours. They change what is found, not the share of "
-    "noise.",
+    insight="With plain steps one switch will do, waves (which forbid nothing) or transformations; with Adam's it takes two.",
+    used_next="The pictures that follow are made with Adam and all regularisers, as in most of the literature.",
 )
 
 # --- 2.6 what a channel encodes ----------------------------------------------------------------------------------------
@@ -1060,6 +1138,12 @@ def _ordinary(layer, channel):
 _ANYTHING = tuple(name for name in scenes.CLASSES if scenes.counterpart(name) is None)
 
 
+def _word(value):
+    """A word as the world spells it: stray spaces, capitals and American spelling aside."""
+    text = " ".join(str(value).replace("_", " ").replace("-", " ").split()).lower()
+    return {"color": "colour", "gray": "grey"}.get(text, text)
+
+
 def concept_effects(layer, channel, factor):
     """What setting one cause of a picture does to a channel of googlenet-scenes, all else held fixed.
 
@@ -1074,9 +1158,9 @@ def concept_effects(layer, channel, factor):
     Raises:
         ValueError: there is no such factor; the message lists them.
     """
-    if factor not in _VALUES:
+    if _word(factor) not in _VALUES:
         raise ValueError(f"There is no factor {factor!r}: choose from {', '.join(FACTORS)}.")
-    return dict(_effects(layer, channel, factor, tuple(_VALUES[factor])))
+    return dict(_effects(layer, channel, _word(factor), tuple(_VALUES[_word(factor)])))
 
 
 @functools.cache
@@ -1100,23 +1184,64 @@ def _encoded():
     return max(effects, key=effects.get)
 
 
+def object_by_colour(layer, channel, objects, colours, count=16):
+    """What setting object *and* colour does to a channel, all else held fixed, over scenes in which any object may stand.
+
+    An object of a pair that is another class in that colour (a red blue tang is a goldfish only in orange) is left out.
+
+    Returns:
+        {object: {colour: (mean change, half of its 95 % interval)}} in standard deviations, as in `concept_effects`.
+    """
+    before = scenes.sample(count, seed=2608, object=_ANYTHING)
+    pairs = [(name, colour) for name in objects for colour in colours if _may_have(name, colour)]
+    changed = [scene.replace(object=name, colour=colour) for name, colour in pairs for scene in before]
+    means = _channel_means(scenes.render(before + changed, size=96), layer, channel).view(-1, count)
+    changes = (means[1:] - means[0]) / _ordinary(layer, channel).std()
+    found = {name: {} for name in objects}
+    for (name, colour), each in zip(pairs, changes, strict=True):
+        found[name][colour] = (float(each.mean()), float(1.96 * each.std() / count**0.5))
+    return found
+
+
+def _may_have(name, colour):
+    other = scenes.counterpart(name)
+    return other is None or scenes.OWN_COLOUR[other] != colour
+
+
+def _as_pair(answer):
+    """A factor and its value, however they were written down, or None."""
+    if isinstance(answer, dict) and len(answer) == 1:
+        answer = next(iter(answer.items()))
+    if isinstance(answer, str):
+        words = re.sub(r"[=:,()\[\]'\"]", " ", answer).split()
+        places = [place for place, word in enumerate(words) if _word(word) in FACTORS]
+        answer = (words.pop(places[0]), " ".join(words)) if len(places) == 1 and len(words) > 1 else answer
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        return None
+    first, second = map(_word, answer)
+    return (second, first) if first not in FACTORS and second in FACTORS else (first, second)
+
+
 def _encoded_judge(answer):
     """A (factor, value); a value alone does not say of what."""
-    if isinstance(answer, str) and any(answer.strip().lower() in values for values in _VALUES.values()):
+    pair = _as_pair(answer)
+    if pair is None and isinstance(answer, str) and any(_word(answer) in values for values in _VALUES.values()):
         return f'{answer.strip().capitalize()}, of what? Give the factor as well, as in ("object", "clock").'
-    if not isinstance(answer, tuple | list) or len(answer) != 2 or answer[0] not in FACTORS:
+    if pair is None or pair[0] not in FACTORS:
         return f'Give a factor and its value, as in ("object", "clock"); the factors are {", ".join(FACTORS)}.'
-    factor, value = answer
+    factor, value = pair
     if value not in _VALUES[factor]:
         return f"{factor} has the values {', '.join(_VALUES[factor])}."
-    if (factor, value) == _encoded():
+    if pair == _encoded():
         return None
-    measured = f"Measured: {factor} = {value} changes the channel by {_effects(*QUESTIONED, factor, (value,))[value]:+.1f}."
-    if factor == "object":
-        return Problem(measured, mistake="own-colour" if value in scenes.OWN_COLOUR else "object")
+    best = _effects(*QUESTIONED, _encoded()[0], (_encoded()[1],))[_encoded()[1]]
+    effect = _effects(*QUESTIONED, factor, (value,))[value]
+    measured = f"Measured: {factor} = {value} changes the channel by {effect:+.1f}, the right answer by {best:+.1f}."
     if factor == _encoded()[0]:
         return Problem(measured, mistake="other-value")
-    return Problem(measured, mistake={"scene": "scene"}.get(factor, "surface"))
+    if factor == "object" and value in scenes.OWN_COLOUR:
+        return Problem(measured, mistake="own-colour" if effect > best / 2 else "own-colour, the wrong one")
+    return Problem(measured, mistake={"object": "object", "scene": "scene"}.get(factor, "surface"))
 
 
 ENCODED = AnswerExercise(
@@ -1138,35 +1263,42 @@ ENCODED = AnswerExercise(
             "own-colour",
             "That class does raise the channel, but it changes two causes at once: it brings its own colour along. Compare it "
             "with its pair, which has the same form and another colour: bluebird with cardinal, lorry with fire engine, blue "
-            "tang with goldfish.",
+            "tang with goldfish, cornflower with poppy.",
             ("object", "bluebird"),
         ),
         Mistake(
+            "own-colour, the wrong one",
+            "That class brings its own colour along, so it changes two causes at once; and together they do little for this "
+            "channel. Compare it with its pair, which has the same form and another colour.",
+            ("object", "goldfish"),
+        ),
+        Mistake(
             "object",
-            "Exchanging the object while its colour stays changes the channel little, whatever the object: it is not the form.",
+            "Among the objects that can have any colour, none moves the channel as far as the right answer does. Ask for the "
+            "effect of every other factor as well.",
             ("object", "clock"),
         ),
         Mistake(
             "scene",
-            "Many of the top pictures have that in common, and still it is not the cause: set it by "
-            "itself, with the object as it is, and the channel hardly moves. What excites a unit often comes in company.",
+            "The scene is what surrounds the object. Set by itself, with the object as it is, it moves the channel far less "
+            "than the right answer, whichever of the eight it is.",
             ("scene", "sea"),
         ),
         Mistake(
             "surface",
-            "Setting it changes the channel by next to nothing. The visualization is full of fine structure whatever the unit; "
-            "look at what it has that others have not.",
+            "Neither texture nor material nor light moves the channel far when it is set by itself. Ask for the effects of the "
+            "other factors.",
             ("texture", "dots"),
         ),
         Mistake(
             "other-value",
-            "The right factor; but another of its values raises the channel far more.",
+            "The right factor, but another of its values raises the channel far more.",
             ("colour", "purple"),
         ),
     ),
-    unlisted=(("colour", "turquoise"), "blue", "bird", 6, ("size", 0.5)),
-    insight="Pictures suggest, interventions decide: sea and birds were company, the colour of the object is the cause.",
-    used_next="In 2.8 you raise the same channel with a picture in which there is nothing of that.",
+    unlisted=(("colour", "turquoise"), "blue", "bird", 6, ("size", 0.5), ("blue", "bird"), {"light": "blue"}),
+    insight="Pictures suggest, interventions decide: birds and fishes were company, and none of them raises it in red.",
+    used_next="The next table crosses object and colour, and says why the birds and fishes scored more.",
 )
 
 # --- 2.7 a direction ---------------------------------------------------------------------------------------------------
@@ -1428,7 +1560,16 @@ def _downhill(model, layer, channel, picture, budget=12 / 255, steps=10):
 
 
 def _random_signs(model, layer, channel, picture, budget=12 / 255, steps=10):
-    return _inside(picture + budget * torch.randn_like(picture).sign(), picture, budget)
+    """Another draw for each channel, and no gradient."""
+    for _ in range(steps):
+        model(picture)
+    generator = torch.Generator().manual_seed(channel)
+    return _inside(picture + budget * torch.randn(picture.shape, generator=generator).sign(), picture, budget)
+
+
+def _random_once(model, layer, channel, picture, budget=12 / 255, steps=10):
+    """The same draw for each channel."""
+    return _random_signs(model, layer, 0, picture, budget, steps)
 
 
 def _only_the_change(model, layer, channel, picture, budget=12 / 255, steps=10):
@@ -1453,10 +1594,77 @@ def _whole_layer_fooled(model, layer, channel, picture, budget=12 / 255, steps=1
     return fooled
 
 
+def _larger_than_asked(model, layer, channel, picture, budget=12 / 255, steps=10):
+    """A budget of its own."""
+    return fool(model, layer, channel, picture, 12 / 255, steps)
+
+
+def _in_place(model, layer, channel, picture, budget=12 / 255, steps=10):
+    return picture.copy_(fool(model, layer, channel, picture, budget, steps))
+
+
+def _unchanged(model, layer, channel, picture, budget=12 / 255, steps=10):
+    return picture.clone()
+
+
+def _short_steps(model, layer, channel, picture, budget=12 / 255, steps=10):
+    def step(now, gradient):
+        return _inside(now + budget / 100 * gradient.sign(), picture, budget)
+
+    return _pushed(model, layer, channel, picture, budget, steps, step)
+
+
+def _never_asked_to_fool(model, layer, channel, picture, budget=12 / 255, steps=10):
+    with capture(model, layer, stop=True) as acts:
+        model(picture)
+    (gradient,) = torch.autograd.grad(acts[layer][0, channel].mean(), picture)
+    return _inside(picture + budget / 4 * gradient.sign(), picture, budget)
+
+
+def _asked_once_to_fool(model, layer, channel, picture, budget=12 / 255, steps=10):
+    fooled = picture.clone().requires_grad_()
+    for _ in range(steps):
+        with capture(model, layer, stop=True) as acts:
+            model(fooled)
+        (gradient,) = torch.autograd.grad(acts[layer][0, channel].mean(), fooled)
+        fooled = _inside(fooled.detach() + budget / 4 * gradient.sign(), picture, budget)
+    return fooled
+
+
+def _no_leaf_to_fool(model, layer, channel, picture, budget=12 / 255, steps=10):
+    fooled = picture.clone().requires_grad_()
+    for _ in range(steps):
+        with capture(model, layer, stop=True) as acts:
+            model(fooled)
+        acts[layer][0, channel].mean().backward()
+        fooled = _inside(fooled + budget / 4 * fooled.grad.sign(), picture, budget)
+    return fooled
+
+
 @functools.cache
 def innocent_picture():
     """A picture without anything for which the questioned channel is known, (1, 3, 96, 96)."""
     return scenes.render(scenes.sample(1, seed=2607, object="toadstool", scene="meadow", words=""), size=96)
+
+
+class _CountingToy(_Toy):
+    """A toy that counts how often it is run."""
+
+    runs = 0
+
+    def forward(self, images):
+        self.runs += 1
+        return super().forward(images)
+
+
+def _returned(result):
+    """What the learner's function gave back, as a tensor if it can be read as one."""
+    if isinstance(result, torch.Tensor):
+        return result.detach()
+    try:
+        return compare.as_tensor(result).detach().float()
+    except (TypeError, ValueError):
+        return result
 
 
 def _rules_problem(result, picture, budget):
@@ -1464,13 +1672,13 @@ def _rules_problem(result, picture, budget):
     if not isinstance(result, torch.Tensor) or result.shape != picture.shape:
         what = tuple(result.shape) if isinstance(result, torch.Tensor) else type(result).__name__
         return f"`fool` must return the changed picture, {tuple(picture.shape)}; yours gives {what}."
-    result = result.detach()
     if not result.isfinite().all():
         return "Your picture holds values that are not finite."
     change = float((result - picture).abs().max())
-    if change > budget + 1e-4 and float(result.abs().max()) <= budget + 1e-4:
-        return Problem(mistake="only-the-change")
     if change > budget + 1e-4:
+        both_signs = result.min() < 0 < result.max()
+        if both_signs and float(result.abs().max()) <= budget + 1e-4:
+            return Problem(mistake="only-the-change")
         return Problem(f"The largest change is {change:.3f}; the budget is {budget:.3f}.", mistake="over-budget")
     if result.min() < -1e-6 or result.max() > 1 + 1e-6:
         return Problem(mistake="outside")
@@ -1480,29 +1688,89 @@ def _rules_problem(result, picture, budget):
 def _fool_judge(learner):
     # First on a toy, with a picture of which many values are 0 or 1 already.
     stark = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)).mul(3).sub(1).clamp(0, 1)
-    result = learner(_Toy(0), "soft", 1, stark.clone(), 0.1, 8)
-    if problem := _rules_problem(result, stark, 0.1):
+
+    def on_toy(picture=stark, channel=1, budget=0.1, steps=8, toy=None):
+        given = picture.clone()
+        result = _returned(learner(toy or _Toy(0), "soft", channel, given, budget, steps))
+        # A copy: where the picture was changed in place, both are one.
+        return (result.clone() if isinstance(result, torch.Tensor) else result), torch.equal(given.detach(), picture)
+
+    counting = _CountingToy(0)
+    try:
+        result, left = on_toy(toy=counting)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        if (known := _no_gradient(error, on_toy)) is None:
+            raise
+        return Problem(mistake=known)
+    problem = _rules_problem(result, stark, 0.1)
+    other, _ = on_toy(budget=0.02)
+    if isinstance(result, torch.Tensor) and isinstance(other, torch.Tensor) and other.shape == result.shape:
+        if torch.equal(result, stark):
+            return Problem(mistake="unchanged")
+        if torch.equal(result, other):
+            return Problem(mistake="budget-ignored")
+    if problem is None:
+        problem = _rules_problem(other, stark, 0.02)
+    if problem is not None:
         return problem
-    if torch.equal(result, learner(_Toy(0), "soft", 1, stark.clone(), 0.1, 1)):
+    if not left:
+        return Problem(mistake="in-place")
+    once = _CountingToy(0)
+    on_toy(steps=1, toy=once)
+    if counting.runs <= once.runs:
         return Problem(mistake="one-step")
-    if torch.equal(result, learner(_Toy(0), "soft", 2, stark.clone(), 0.1, 8)):
-        return Problem(mistake="whole-layer")
+    if torch.equal(result, on_toy(channel=2)[0]):
+        whole = _whole_layer_fooled(_Toy(0), "soft", 1, stark, 0.1, 8)
+        return Problem(mistake="whole-layer" if torch.equal(result, whole) else "channel-ignored")
     model, budget, (layer, channel) = load("googlenet-scenes"), 12 / 255, QUESTIONED
     picture = innocent_picture()
-    result = learner(model, layer, channel, picture.clone(), budget, 10)
+    result = _returned(learner(model, layer, channel, picture.clone(), budget, 10))
     if problem := _rules_problem(result, picture, budget):
         return problem
-    change = float((result.detach() - picture).abs().max())
-    before, after = (float(_channel_means(each, layer, channel)) for each in (picture, result.detach()))
+    change = float((result - picture).abs().max())
+    before, after = (float(_channel_means(each, layer, channel)) for each in (picture, result))
     best = float(_ordinary(layer, channel).max())
     if after > best:
         return None
     measured = f"The channel's mean goes from {before:.3f} to {after:.3f}; the best of 100 ordinary pictures has {best:.3f}."
-    if after < before:
-        return Problem(measured, mistake="downhill")
-    if change < budget / 2:
-        return Problem(measured, mistake="bare-gradient")
-    return Problem(measured, mistake="not-aimed")
+    return Problem(
+        f"{measured} The largest change is {change:.3f}, the budget {budget:.3f}.", mistake=_why_weak(learner, change)
+    )
+
+
+def _no_gradient(error, on_toy):
+    """Which of three common slips left nothing to take a gradient of, or None."""
+    unasked, no_leaf = "does not require grad" in str(error), "NoneType" in str(error)
+    if not unasked and not no_leaf:
+        return None
+    try:
+        on_toy(steps=1)
+    except (RuntimeError, TypeError, AttributeError):
+        return "never-asked" if unasked else None
+    return "asked-once" if unasked else "no-leaf"
+
+
+def _why_weak(learner, change):
+    """Why a change within the rules does too little, found on a grey picture, where nothing is cut off."""
+    grey, budget = torch.full((1, 3, 8, 8), 0.5), 0.1
+    toy = _Toy(0)
+    asked = grey.clone().requires_grad_()
+    with capture(toy, "soft", stop=True) as acts:
+        toy(asked)
+    (gradient,) = torch.autograd.grad(acts["soft"][0, 1].mean(), asked)
+    first = _returned(learner(toy, "soft", 1, grey.clone(), budget, 1)) - grey
+    moved = first != 0
+    if not moved.any():
+        return "not-aimed"
+    agree = float((first.sign() == gradient.sign())[moved].float().mean())
+    if agree < 0.02:
+        return "downhill"
+    if agree < 0.98:
+        return "not-aimed"
+    size = first.abs()[moved]
+    if change < 12 / 255 / 2:
+        return "short-steps" if size.max() - size.min() < 1e-3 * size.max() else "bare-gradient"
+    return "not-aimed"
 
 
 FOOLING = CodeExercise(
@@ -1527,9 +1795,26 @@ FOOLING = CodeExercise(
             _each_step_bounded,
         ),
         Mistake(
+            "budget-ignored",
+            "With a budget of 0.1 and with one of 0.02 your picture is the same: `budget` plays no part. Steps and bounds are "
+            "both measured in it.",
+            _larger_than_asked,
+        ),
+        Mistake(
             "outside",
             "Some values have left [0, 1], and a screen would cut them off: clamp the sum to [0, 1] last.",
             _outside_colours,
+        ),
+        Mistake(
+            "in-place",
+            "Your function changes the `picture` that it was given, so the original is lost, and with it what the change is "
+            "measured from. Work on a copy, `fooled = picture.clone()`.",
+            _in_place,
+        ),
+        Mistake(
+            "unchanged",
+            "The picture comes back as it was. Is the result of each step kept?",
+            _unchanged,
         ),
         Mistake(
             "bare-gradient",
@@ -1538,14 +1823,20 @@ FOOLING = CodeExercise(
             _bare_gradient,
         ),
         Mistake(
+            "short-steps",
+            "Every value moves equally far and the right way, but all steps together stay far below the budget: take longer "
+            "steps, budget / 4 for example.",
+            _short_steps,
+        ),
+        Mistake(
             "downhill",
-            "The channel answers *less* than before: step along the gradient, not against it.",
+            "Each value of the first step goes against the gradient: the channel answers *less*. Step along it.",
             _downhill,
         ),
         Mistake(
             "one-step",
-            "One step gives the same as eight: `steps` plays no part. The gradient holds only close to where it was "
-            "computed, so go on in small steps, each with a new one.",
+            "With eight steps your function runs the network no more often than with one: `steps` plays no part. The gradient "
+            "holds only close to where it was computed, so go on in small steps, each with a new one.",
             _one_large_step,
         ),
         Mistake(
@@ -1554,15 +1845,39 @@ FOOLING = CodeExercise(
             _whole_layer_fooled,
         ),
         Mistake(
+            "channel-ignored",
+            "Your picture is the same for channel 1 and for channel 2: `channel` plays no part. The score is "
+            "`acts[layer][0, channel].mean()`.",
+            _random_once,
+        ),
+        Mistake(
             "not-aimed",
-            "The budget is used up, and the channel does not outdo ordinary pictures. Is the gradient that of this "
-            "channel's mean, computed anew at each step?",
+            "The change keeps to the rules, and the channel does not outdo ordinary pictures. Is the gradient that of this "
+            "channel's mean, computed anew at each step, and is the budget used up?",
             _random_signs,
         ),
         Mistake(
             "only-the-change",
-            "You return the change alone: add it to the picture.",
+            "What you return is no larger than the budget anywhere, so it looks like the change alone: add it to the picture.",
             _only_the_change,
+        ),
+        Mistake(
+            "never-asked",
+            "Nothing requires a gradient, already in the first step. The network's weights are frozen, so the picture has to "
+            "be asked: `requires_grad_()` on your copy before the forward pass, and that pass outside `torch.no_grad()`.",
+            _never_asked_to_fool,
+        ),
+        Mistake(
+            "asked-once",
+            "The first step works; from the second on nothing requires a gradient, because the new picture was detached. Begin "
+            "each step with `fooled = fooled.detach().requires_grad_()`.",
+            _asked_once_to_fool,
+        ),
+        Mistake(
+            "no-leaf",
+            "The first step works; then `.grad` is None, because the new picture is a result, and only leaves keep a `.grad`. "
+            "Begin each step with `fooled = fooled.detach().requires_grad_()`, or use `torch.autograd.grad`.",
+            _no_leaf_to_fool,
         ),
     ),
     unlisted=(

@@ -2,8 +2,8 @@
 
     python -m vizcourse.studies.feature_visualization [--cache FOLDER]
 
-runs it whole (some ten minutes on two cores) and writes `02_feature_visualization.json` beside this file. The functions are
-those that the lesson calls on a few channels.
+runs it whole (some twenty minutes on two cores) and writes `02_feature_visualization.json` beside this file. The functions are
+those that the lesson calls on a few channels. With a folder, what has been done is kept there, and a second call goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,19 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from vizcourse.hooks import capture
-from vizcourse.methods.feature_visualization import Image, channel, colour_matrix, fourier, pixels, render, total_variation
+from vizcourse.methods.feature_visualization import (
+    DEFAULT,
+    Image,
+    Objective,
+    channel,
+    colour_matrix,
+    evaluate,
+    fourier,
+    pixels,
+    render,
+    total_variation,
+)
+from vizcourse.methods.image_parameters import cut
 from vizcourse.models import load
 from vizcourse.models.training import at_size
 from vizcourse.models.zoo import WeightsError
@@ -38,6 +50,8 @@ TWINS = ("scenes-small-0", "scenes-small-1")
 TWIN_LAYERS = ("layer2", "layer3")
 TRANSFORMER_LAYERS = ("encoder.layers.encoder_layer_3", "encoder.layers.encoder_layer_7")
 STRIPE_LAYERS = ("conv3", "inception3b")
+#: Excitation at which optimisers are compared, in multiples of the strongest of all pictures.
+LEVELS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 STEPS = 64
 # The weight of total variation with which the pictures of `googlenet-scenes` become legible.
 SMOOTHNESS = 2.0
@@ -78,8 +92,10 @@ def answers(model: nn.Module, layers: Sequence[str], images: Tensor, *, progress
         for batch in tqdm(images.split(50), "pictures", delay=3, leave=False, disable=not progress):
             model(batch.float() / 255 if batch.dtype == torch.uint8 else batch)
             for layer in layers:
-                activation = acts[layer]  # of a transformer (pictures, tokens, channels)
-                found[layer].append(activation.mean(1) if activation.ndim == 3 else activation.flatten(2).mean(2))
+                activation = acts[layer]  # of a transformer (pictures, tokens, channels), of class scores (pictures, classes)
+                if activation.ndim > 2:
+                    activation = activation.mean(1) if activation.ndim == 3 else activation.flatten(2).mean(2)
+                found[layer].append(activation)
     return {layer: torch.cat(values) for layer, values in found.items()}
 
 
@@ -367,7 +383,140 @@ def study_observer(folder: Path | None) -> dict:
     return scores
 
 
-STUDIES = {"raised": study_raised, "stripes": study_stripes, "observer": study_observer, "transfer": study_transfer}
+# ------------------------------------------------------------------------------------ what does the optimiser do?
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """Paths of several units, read off where the excitation has reached each of some levels.
+
+    Attributes:
+        fine: the picture's share of fine noise where a level is first reached, between two steps in proportion;
+            ``(units, levels)``, NaN where a unit never gets so far.
+        steps: how many steps that took, ``(units, levels)``, or NaN.
+        end: excitation and share of fine noise after the last step, ``(units, 2)``.
+        pictures: the first with an excitation of ``shown`` or more, ``(units, 3, height, width)``; the last where there is
+            none.
+    """
+
+    fine: Tensor
+    steps: Tensor
+    end: Tensor
+    pictures: Tensor
+
+
+def crossings(values: Tensor, levels: Sequence[float]) -> Tensor:
+    """When a path ``(steps,)`` first reaches each level, in steps and parts of a step, ``(levels,)``; NaN: never."""
+    found = []
+    for level in levels:
+        reached = (values >= level).nonzero()
+        if not len(reached):
+            found.append(float("nan"))
+            continue
+        last = int(reached[0])
+        below = float(values[last - 1]) if last else float(values[0])
+        found.append(last if last == 0 else last - 1 + (level - below) / (float(values[last]) - below))
+    return torch.tensor(found)
+
+
+def climb(
+    model: nn.Module, goals: Sequence[Objective], strongest: Tensor, penalty: Objective | None = None, *,
+    levels: Sequence[float] = LEVELS, shown: float = 1.0, at_once: int = 6, steps: int = STEPS, **options,
+) -> Climbed:  # fmt: skip
+    """Climb objectives and keep book of excitation (in multiples of ``strongest``, ``(goals,)``) and fine noise on the way."""
+    parts = []
+    for start in range(0, len(goals), at_once):
+        some = list(goals[start : start + at_once])
+        asked = some if penalty is None else [goal - penalty for goal in some]
+        made = render(model, asked, steps=steps, frames=steps + 1, progress=False, **options).frames  # (steps + 1, goals, …)
+        for place, goal in enumerate(some):
+            values = evaluate(model, goal, made[:, place])[0].cpu() / strongest[start + place]
+            noise = noise_share(made[:, place])
+            when = crossings(values, levels)
+            before = when.nan_to_num(0).floor().long()
+            after = (before + 1).clamp_max(steps)
+            fine = noise[before] + (when - before) * (noise[after] - noise[before])
+            far = (values >= shown).nonzero()
+            picture = made[int(far[0]) if len(far) else -1, place]
+            parts.append((fine, when, torch.stack([values[-1], noise[-1]]), picture))
+    return Climbed(*(torch.stack(each) for each in zip(*parts, strict=True)))
+
+
+def left_when_moved(model: nn.Module, goals: Sequence[Objective], images: Tensor, draws: int = 8) -> Tensor:
+    """Which share of its excitation each goal keeps when its picture is shifted, scaled and turned a little, ``(goals,)``."""
+    generator, found = torch.Generator().manual_seed(0), []
+    for _ in range(draws):
+        moved = images
+        for transform in DEFAULT:
+            moved = transform(moved, generator)
+        found.append(evaluate(model, list(goals), cut(moved, images.shape[2:])).diagonal())
+    return torch.stack(found).mean(0).cpu() / evaluate(model, list(goals), images).diagonal().cpu()
+
+
+#: The ways to climb that are compared: parameters, optimiser, learning rate, and whether with all regularisers.
+ARMS = {
+    "pixels, plain": ("pixels", "sgd", 0.05, False),
+    "pixels, Adam": ("pixels", "adam", 0.05, False),
+    "waves, plain": ("waves", "sgd", 0.05, False),
+    "waves, Adam": ("waves", "adam", 0.05, False),
+    # Waves without the scale 1/f: another basis with the metric of pixels.
+    "unscaled waves, plain": ("unscaled", "sgd", 0.05, False),
+    "all, plain": ("all", "sgd", 0.05, True),
+    "all, Adam": ("all", "adam", 0.05, True),
+}
+
+
+def study_optimizers(folder: Path | None) -> dict:
+    """Pixels and waves, each with plain steps and with Adam's: how much of the picture is fine noise at equal excitation?"""
+    every, model = pictures(folder=folder), load("googlenet-scenes")
+    kept = folder / f"strongest-{PICTURES}-{SEED}.pt" if folder else None
+    if kept and kept.is_file():
+        most = torch.load(kept)
+    else:
+        most = {layer: values.amax(0) for layer, values in answers(model, LAYERS, every).items()}
+        if kept:
+            torch.save(most, kept)
+    units = drawn_by_lot({layer: len(values) for layer, values in most.items()}, 4)
+    goals = [channel(layer, number) for layer, number in units]
+    strongest = torch.stack([most[layer][number] for layer, number in units])
+    images = {
+        "pixels": pixels(96),
+        "waves": fourier(96, colours=None),
+        "unscaled": fourier(96, colours=None, decay=0),
+        "all": _recipe(every),
+    }
+    found: dict = {"units": [list(unit) for unit in units], "levels": list(LEVELS), "arms": {}}
+    for name, (image, optimizer, rate, regularised) in ARMS.items():
+        done = folder / f"optimizers-{name.replace(', ', '-').replace(' ', '-')}.json" if folder else None
+        if done and done.is_file():
+            found["arms"][name] = json.loads(done.read_text(encoding="utf-8"))
+            continue
+        result = climb(
+            model, goals, strongest, SMOOTHNESS * total_variation() if regularised else None, image=images[image],
+            optimizer=optimizer, learning_rate=rate, transformations=DEFAULT if regularised else (),
+        )  # fmt: skip
+        reached = result.end[:, 0] >= 1
+        moved = left_when_moved(model, goals, result.pictures)
+        found["arms"][name] = {
+            "fine": [_known(row, 5) for row in result.fine],
+            "steps": [_known(row, 2) for row in result.steps],
+            "end": [_rounded(row, 4) for row in result.end],
+            "left when moved": [round(float(value), 4) if ok else None for value, ok in zip(moved, reached, strict=True)],
+        }
+        if done:
+            done.write_text(json.dumps(found["arms"][name]), encoding="utf-8")
+        print(name, flush=True)
+    return found
+
+
+def _known(values: Tensor, digits: int) -> list[float | None]:
+    return [None if value != value else round(value, digits) for value in values.tolist()]
+
+
+STUDIES = {
+    "raised": study_raised, "stripes": study_stripes, "observer": study_observer, "transfer": study_transfer,
+    "optimizers": study_optimizers,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
     python -m vizcourse.studies.feature_visualization_pictures [--cache FOLDER]
 
-makes them (some ten minutes on two cores) and writes `02_feature_visualization.npz` beside this file: WebP strips and a table.
+makes them (some fifteen minutes on two cores) and writes `02_feature_visualization.npz` beside this file: WebP strips and a
+table. Only paths that the file does not hold yet are made; `directions` and `blends` are made anew where they are named.
 :func:`paths`, :func:`blends` and :func:`directions` read it.
 """
 
@@ -27,6 +28,7 @@ FILE = Path(__file__).with_name("02_feature_visualization.npz")
 UNITS = (("conv3", 3), ("inception3a", 17), ("inception4a", 6), ("inception4c", 86), ("inception5b", 303), ("", 12))
 STEPS, EVERY, KEPT = 64, 2, (0, 2, 8, 24, 64)
 SWITCHES = ("fourier", "colours", "transformations", "total_variation")
+OPTIMIZERS = ("sgd", "adam")  # of `render`; the first is what the studio begins with
 PAIRS = (
     (("conv3", 3), ("conv3", 125)),
     (("inception3a", 17), ("inception3a", 124)),
@@ -55,7 +57,10 @@ def _strip(name: str) -> Tensor:
 
 
 class Paths:
-    """Paths of optimisation of a few units under every combination of four switches (:data:`SWITCHES`)."""
+    """Paths of optimisation of a few units under every combination of four switches (:data:`SWITCHES`).
+
+    With the plain gradient (``optimizer="sgd"``) or Adam (``"adam"``), at the same learning rate.
+    """
 
     def __init__(self) -> None:
         table = _file()[0]["paths"]
@@ -63,35 +68,35 @@ class Paths:
         self.steps = tuple(table["steps"])
         self._values = table["values"]
 
-    def frames(self, layer: str, channel: int, **switches: bool) -> Tensor:
+    def frames(self, layer: str, channel: int, *, optimizer: str = "sgd", **switches: bool) -> Tensor:
         """``(len(steps), 3, 96, 96)``; a switch that is not given is on.
 
         Raises:
-            ValueError: the file has no such unit or switch.
+            ValueError: the file has no such unit, switch or optimizer.
         """
-        return _strip(self._key(layer, channel, switches))
+        return _strip(self._key(layer, channel, optimizer, switches))
 
-    def value(self, layer: str, channel: int, **switches: bool) -> tuple[float, float, float]:
+    def value(self, layer: str, channel: int, *, optimizer: str = "sgd", **switches: bool) -> tuple[float, float, float]:
         """Of the last frame: the unit's mean, the share of 10,000 pictures below it, and the share of fine noise.
 
         The noise is the share of the picture's power (without its mean) above a quarter of a cycle a pixel.
         """
-        return tuple(self._values[self._key(layer, channel, switches)])
+        return tuple(self._values[self._key(layer, channel, optimizer, switches)])
 
     def prior(self, layer: str, channel: int) -> Tensor | None:
         """The path in the latent space of `scenes-decoder`, or None if the file was made without it."""
         name = f"prior/{layer}/{channel}"
         return _strip(name) if name in _file()[1] else None
 
-    def _key(self, layer: str, channel: int, switches: dict[str, bool]) -> str:
-        unknown = set(switches) - set(SWITCHES)
-        if unknown or (layer, channel) not in [unit[:2] for unit in self.units]:
-            raise ValueError(f"There are pictures of {[unit[:2] for unit in self.units]} with the switches {SWITCHES}.")
-        return _key(layer, channel, tuple(switches.get(name, True) for name in SWITCHES))
+    def _key(self, layer: str, channel: int, optimizer: str, switches: dict[str, bool]) -> str:
+        known = [unit[:2] for unit in self.units]
+        if set(switches) - set(SWITCHES) or optimizer not in OPTIMIZERS or (layer, channel) not in known:
+            raise ValueError(f"There are pictures of {known} with the switches {SWITCHES} and the optimizers {OPTIMIZERS}.")
+        return _key(layer, channel, optimizer, tuple(switches.get(name, True) for name in SWITCHES))
 
 
-def _key(layer: str, channel: int, switches: tuple[bool, ...]) -> str:
-    return f"paths/{layer}/{channel}/{''.join(str(int(on)) for on in switches)}"
+def _key(layer: str, channel: int, optimizer: str, switches: tuple[bool, ...]) -> str:
+    return f"paths/{layer}/{channel}/{''.join(str(int(on)) for on in switches)}/{optimizer}"
 
 
 class Blends:
@@ -171,25 +176,29 @@ def _goal(layer: str, number: int):
     return channel(layer, number) if layer else logit(number)
 
 
-def _make_paths(world: _World, strips: dict) -> dict:
+def _make_paths(world: _World, strips: dict, known: dict) -> dict:
     from vizcourse.methods.feature_visualization import DEFAULT, evaluate, fourier, pixels, prior, render, total_variation
     from vizcourse.models import load
     from vizcourse.models.zoo import WeightsError
 
     names = [f"{layer}, channel {number}" if layer else world.model.classes[number] for layer, number in UNITS]
-    values = {}
-    for (layer, number), switches in itertools.product(UNITS, itertools.product((False, True), repeat=len(SWITCHES))):
+    values = dict(known.get("values", {}))
+    every = itertools.product(OPTIMIZERS, UNITS, itertools.product((False, True), repeat=len(SWITCHES)))
+    for optimizer, (layer, number), switches in every:
+        key = _key(layer, number, optimizer, switches)
+        if key in strips and key in values:
+            continue
         waves, coloured, moved, smooth = switches
         result = render(
             world.model,
             _goal(layer, number) - 2 * smooth * total_variation(),
             image=(fourier if waves else pixels)(96, colours=world.colours if coloured else None),
             steps=STEPS,
+            optimizer=optimizer,
             transformations=DEFAULT if moved else (),
             frames=STEPS // EVERY + 1,
             progress=False,
         )
-        key = _key(layer, number, switches)
         strips[key] = _packed(result.frames[[step // EVERY for step in KEPT], 0])
         value = float(evaluate(world.model, _goal(layer, number), result.images))
         below = float((world.seen[layer][:, number] < value).float().mean())
@@ -200,6 +209,8 @@ def _make_paths(world: _World, strips: dict) -> dict:
         print("without the learned prior: scenes-decoder has no weights yet")
     else:
         for layer, number in UNITS:
+            if f"prior/{layer}/{number}" in strips:
+                continue
             image = prior(decoder.decode, decoder.latent, 96)
             result = render(
                 world.model, _goal(layer, number), image=image, steps=STEPS, frames=STEPS // EVERY + 1, progress=False
@@ -208,7 +219,7 @@ def _make_paths(world: _World, strips: dict) -> dict:
     return {"units": [[*unit, name] for unit, name in zip(UNITS, names, strict=True)], "steps": KEPT, "values": values}
 
 
-def _make_blends(world: _World, strips: dict) -> dict:
+def _make_blends(world: _World, strips: dict, _known: dict) -> dict:
     from vizcourse.methods.feature_visualization import channel, evaluate, fourier, render, total_variation
 
     values = []
@@ -226,7 +237,7 @@ def _make_blends(world: _World, strips: dict) -> dict:
     return {"pairs": PAIRS, "angles": ANGLES, "values": values}
 
 
-def _make_directions(world: _World, strips: dict) -> dict:
+def _make_directions(world: _World, strips: dict, _known: dict) -> dict:
     from vizcourse.methods.feature_visualization import direction, fourier, render, total_variation
 
     seen = world.seen[DIRECTIONS_LAYER]
@@ -258,7 +269,9 @@ def main() -> None:
     from vizcourse.studies.feature_visualization import PICTURES, SEED, answers, pictures
     from vizcourse.worlds import scenes
 
+    makers = {"directions": _make_directions, "blends": _make_blends, "paths": _make_paths}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("only", nargs="*", help=f"make some parts only, of: {', '.join(makers)}")
     parser.add_argument("--cache", type=Path, help="a folder in which the drawn pictures are kept")
     options = parser.parse_args()
 
@@ -268,13 +281,11 @@ def main() -> None:
     seen[""] = seen.pop("fc")
     classes = torch.tensor([scenes.label(scene) for scene in scenes.sample(PICTURES, SEED)])
     world = _World(model, every, classes, colour_matrix(every[:500].float() / 255), seen)
-    strips: dict[str, np.ndarray] = {}
-    table = {}
-    for name, make in (("directions", _make_directions), ("blends", _make_blends), ("paths", _make_paths)):
-        table[name] = make(world, strips)
+    table, strips = (dict(part) for part in _file()) if FILE.is_file() else ({}, {})
+    for name in options.only or makers:
+        table[name] = makers[name](world, strips, table.get(name, {}))
+        np.savez(FILE, table=np.frombuffer(json.dumps(table).encode(), dtype=np.uint8), **strips)
         print(f"{name}: done", flush=True)
-    table = np.frombuffer(json.dumps(table).encode(), dtype=np.uint8)
-    np.savez(FILE, table=table, **strips)
     print(f"{FILE.name}: {FILE.stat().st_size / 1e6:.2f} MB")
 
 

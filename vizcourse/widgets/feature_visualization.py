@@ -85,12 +85,14 @@ class Climb:
         transformations: Sequence[method.Transformation],
         keep: Sequence[int],
         seed: int = 0,
+        optimizer: str = "sgd",
     ) -> None:
         self.model, self.objective, self.image, self.transformations = model, objective, image, transformations
         self.keep, self.total = set(keep), max(keep)
         self.generator = torch.Generator().manual_seed(seed)
         self.parameter = image.start(1, self.generator).to(device_of(model)).requires_grad_()
-        self.optimizer = torch.optim.Adam([self.parameter], 0.05)
+        self.plain = optimizer == "sgd"
+        self.optimizer = method.OPTIMIZERS[optimizer]([self.parameter], 0.05)
         self.warm_up = min(16, self.total // 2)
         self.steps, self.seconds, self.awake = 0, 0.0, False
         self.frames: dict[int, Tensor] = {}
@@ -124,8 +126,9 @@ class Climb:
         with running(self.model, layers) as run, PassingReLU() if self.steps < self.warm_up else nullcontext():
             maps = run(cut(seen, pictures.shape[2:]).contiguous(memory_format=torch.channels_last)) | {None: ("", pictures)}
         value = sum(term.weight * term.measure(maps[term.layer][1], maps[term.layer][0]) for term in self.objective.terms)
-        (self.parameter.grad,) = torch.autograd.grad(-value.sum(), self.parameter)
-        self.awake = self.awake or bool(self.parameter.grad.any())
+        (gradient,) = torch.autograd.grad(-value.sum(), self.parameter)
+        self.awake = self.awake or bool(gradient.any())
+        self.parameter.grad = method.normalized(gradient) if self.plain else gradient
         self.optimizer.step()
         self.steps += 1
         self._keep()
@@ -159,8 +162,9 @@ class View:
 class Studio(Explorer):
     """Visualize a unit with any set of regularisers, and look at any point of the climb.
 
-    Some units have been rendered beforehand with every set of the four main switches; :data:`LIVE` renders any channel of
-    the model now. A live climb goes on in small portions while you look, and stops when another one is asked for.
+    Some units have been rendered beforehand with every set of the four main switches and either kind of step; :data:`LIVE`
+    renders any channel of the model now. It begins with plain steps, which keep the metric that the switches choose. A live
+    climb goes on in small portions while you look, and stops when another one is asked for.
 
     Args:
         model: a network, by default ``googlenet-scenes``, for which alone there are pictures rendered beforehand.
@@ -202,6 +206,13 @@ class Studio(Explorer):
             "layer": ipywidgets.Dropdown(options=layers, value=chosen, description="Layer", style=style),
             "channel": ipywidgets.IntSlider(0, 0, len(self.best[chosen]) - 1, description="Channel", continuous_update=False),
             "objective": ipywidgets.Dropdown(options=list(OBJECTIVES), description="Objective", style=style),
+            "optimizer": ipywidgets.Dropdown(
+                options=[("plain gradient", "sgd"), ("Adam", "adam")],
+                value=study.OPTIMIZERS[0],
+                description="Steps",
+                style=style,
+                layout=ipywidgets.Layout(width="170px"),
+            ),
             "fourier": switch(False, "Fourier, 1/f"),
             "colours": switch(False, "independent colours"),
             "transformations": switch(False, "transformations (jitter, scale, rotate)"),
@@ -218,7 +229,7 @@ class Studio(Explorer):
         c = self.controls
         self._live_only = row(c["layer"], c["channel"], c["objective"], c["l1"], c["l2"], c["blur"])
         self._show_live_controls()
-        return ipywidgets.VBox([row(c["unit"], *(c[name] for name in SWITCHES)), self._live_only, c["step"]])
+        return ipywidgets.VBox([row(c["unit"], c["optimizer"], *(c[name] for name in SWITCHES)), self._live_only, c["step"]])
 
     def _show_live_controls(self) -> None:
         self._live_only.layout.display = "flex" if self.controls["unit"].value == LIVE else "none"
@@ -231,24 +242,24 @@ class Studio(Explorer):
 
     def compute(self, unit: str, step: int, **state: Any) -> View:
         switches = {name: state[name] for name in SWITCHES}
-        return self._live(step, **state) if unit == LIVE else self._beforehand(unit, step, switches)
+        return self._live(step, **state) if unit == LIVE else self._beforehand(unit, step, state["optimizer"], switches)
 
-    def _beforehand(self, unit: str, step: int, switches: dict[str, bool]) -> View:
+    def _beforehand(self, unit: str, step: int, optimizer: str, switches: dict[str, bool]) -> View:
         layer, number = self.units[unit]
-        frames = self.paths.frames(layer, number, **switches)
+        frames = self.paths.frames(layer, number, optimizer=optimizer, **switches)
         picture = frames[self.steps.index(step)]
         kept = tuple(zip(self.steps, frames, strict=True))
         if step == self.steps[-1]:  # measured on the picture itself, not on its compressed copy
-            value, below, noise = self.paths.value(layer, number, **switches)
+            value, below, noise = self.paths.value(layer, number, optimizer=optimizer, **switches)
         else:
             value = float(method.evaluate(self.model, method.channel(layer, number), picture[None]))
             below, noise = None, float(study.noise_share(picture[None]))
         return View(unit, kept, picture, step, value / self._most(layer, number), below, noise)
 
-    def _live(self, step: int, layer: str, channel: int, objective: str, **on: bool) -> View:
+    def _live(self, step: int, layer: str, channel: int, objective: str, optimizer: str, **on: bool) -> View:
         if channel >= len(self.best[layer]):
             raise Notice(f"{layer or 'The output'} has channels 0 to {len(self.best[layer]) - 1}.")
-        climb = self._climb(layer, channel, objective, on)
+        climb = self._climb(layer, channel, objective, optimizer, on)
         if climb.steps < step:
             climb.advance(FIRST_LOOK)
         steps, picture = (step, climb.frames[step]) if step in climb.frames else climb.latest()
@@ -266,8 +277,8 @@ class Studio(Explorer):
     def _most(self, layer: str, number: int) -> float:
         return float(self.best[layer][number].abs().clamp_min(1e-6))
 
-    def _climb(self, layer: str, number: int, objective: str, on: dict[str, bool]) -> Climb:
-        key = (layer, number, objective, *sorted(on.items()))
+    def _climb(self, layer: str, number: int, objective: str, optimizer: str, on: dict[str, bool]) -> Climb:
+        key = (layer, number, objective, optimizer, *sorted(on.items()))
         if key not in self._climbs:
             goal = OBJECTIVES[objective](layer, number)
             for name, weight in WEIGHTS.items():
@@ -276,7 +287,8 @@ class Studio(Explorer):
             image = method.fourier if on["fourier"] else method.pixels
             colours = self._colours if on["colours"] else None
             transformations = method.DEFAULT if on["transformations"] else ()
-            climb = Climb(self.model, goal, image(self.size, colours=colours), transformations, self.steps)
+            parameters = image(self.size, colours=colours)
+            climb = Climb(self.model, goal, parameters, transformations, self.steps, optimizer=optimizer)
             self._climbs[key] = climb
             while len(self._climbs) > 16:
                 self._climbs.popitem(last=False)
