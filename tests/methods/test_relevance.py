@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from tests.peers import peer
 from vizcourse.methods.attribution import gradient, relevance_propagation, scores
 from vizcourse.methods.relevance import propagate
 from vizcourse.models import load
@@ -113,9 +114,10 @@ def test_one_map_an_image():
         torch.testing.assert_close(whole[number : number + 1], one, atol=1e-5, rtol=1e-3)
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("rule", ["z-plus", "epsilon"])
 def test_equals_zennit(rule):
-    pytest.importorskip("zennit")
+    peer("zennit")
     from zennit.attribution import Gradient
     from zennit.canonizers import SequentialMergeBatchNorm
     from zennit.composites import LayerMapComposite
@@ -126,8 +128,8 @@ def test_equals_zennit(rule):
     convolutions = ZPlus(zero_params="bias") if rule == "z-plus" else Epsilon()
     layers = [(Activation, Pass()), (AvgPool, Norm()), (Convolution, convolutions), (Linear, Epsilon())]
     composite = LayerMapComposite(layers, canonizers=[SequentialMergeBatchNorm()])
-    with Gradient(copy.deepcopy(model), composite) as peer:
-        _, theirs = peer(images, lambda outputs: functional.one_hot(torch.tensor([1] * 3), 5) * outputs)
+    with Gradient(copy.deepcopy(model), composite) as propagated:
+        _, theirs = propagated(images, lambda outputs: functional.one_hot(torch.tensor([1] * 3), 5) * outputs)
     ours = propagate(model, images, second, rule=rule)
     torch.testing.assert_close(ours / theirs.abs().max(), theirs / theirs.abs().max(), atol=1e-3, rtol=0)
 
