@@ -115,8 +115,9 @@ def starts(axes: Sequence[Axes], rows: Sequence[Mapping]) -> None:
         for seed in sorted({row["seed"] for row in own}):
             for bias, line in ((0.9, ":"), (1.0, "-")):
                 run = [row for row in own if row["seed"] == seed and row["bias"] == bias]
-                for key, color in (("colour score", plotting.RED), ("object score", plotting.BLUE)):
+                for key, color, marker in (("colour score", plotting.RED, "o"), ("object score", plotting.BLUE, "s")):
                     place.plot([row["step"] for row in run], [row[key] for row in run], line, color=color, linewidth=1.5,
+                               marker=marker, markersize=4,
                                label=f"{'fur' if color == plotting.RED else 'animal'}, q = {bias}" if seed == 0 else None)
         place.set_title(f"{name},\n{'pretrained' if pretrained else 'from scratch'}", fontsize=10)
         place.set_xlabel("training step")
