@@ -1632,12 +1632,11 @@ def _asked_once_to_fool(model, layer, channel, picture, budget=12 / 255, steps=1
 
 
 def _no_leaf_to_fool(model, layer, channel, picture, budget=12 / 255, steps=10):
-    fooled = picture.clone().requires_grad_()
-    for _ in range(steps):
-        with capture(model, layer, stop=True) as acts:
-            model(fooled)
-        acts[layer][0, channel].mean().backward()
-        fooled = _inside(fooled + budget / 4 * fooled.grad.sign(), picture, budget)
+    """After the first step the picture is a result, and results keep no `.grad`."""
+    fooled = fool(model, layer, channel, picture, budget, 1)
+    for _ in range(steps - 1):
+        gradient = None
+        fooled = _inside(fooled + budget / 4 * gradient.sign(), picture, budget)
     return fooled
 
 
@@ -1704,7 +1703,7 @@ def _fool_judge(learner):
         return Problem(mistake=known)
     problem = _rules_problem(result, stark, 0.1)
     other, _ = on_toy(budget=0.02)
-    if isinstance(result, torch.Tensor) and isinstance(other, torch.Tensor) and other.shape == result.shape:
+    if all(isinstance(each, torch.Tensor) and each.shape == stark.shape for each in (result, other)):
         if torch.equal(result, stark):
             return Problem(mistake="unchanged")
         if torch.equal(result, other):
