@@ -812,6 +812,7 @@ FIELD = CodeExercise(
 
 # --- 1.8 build and train a network -------------------------------------------------------------------------------------
 
+
 def make_network():
     """A classifier of 32 × 32 colour pictures into three classes."""
     return nn.Sequential(
@@ -858,11 +859,8 @@ def _same_weights(first, second):
     return bool({id(one) for one in first.parameters()} & {id(one) for one in second.parameters()})
 
 
-def pattern_of(network):
-    """What a network is made of, as the study's patterns are: (convolutions, batch norm, end); None where it is another kind.
-
-    The end is how the last map loses its places: "max" or "mean" over all of them, or "flatten", each with a weight of its own.
-    """
+def _steps(network):
+    """The layers without children in the order in which they run, each with the shapes of its input and output."""
     steps = []
 
     def note(module, inputs, output):
@@ -876,7 +874,20 @@ def pattern_of(network):
     finally:
         for hook in hooks:
             hook.remove()
-    end = None
+    return steps
+
+
+def _ends_in_relu(network):
+    steps = _steps(network)
+    return bool(steps) and isinstance(steps[-1][0], nn.ReLU) and len(steps[-1][2]) == 2
+
+
+def pattern_of(network):
+    """What a network is made of, as the study's patterns are: (convolutions, batch norm, end); None where it is another kind.
+
+    The end is how the last map loses its places: "max" or "mean" over all of them, or "flatten", each with a weight of its own.
+    """
+    steps, end = _steps(network), None
     for module, before, after in steps:
         if len(before) == 4 and before[2] * before[3] > 1:
             pooled = len(after) == 4 and after[2] * after[3] == 1
@@ -951,6 +962,8 @@ def _training_judge(learner):
     modules = list(network.modules())
     if all(isinstance(module, nn.Linear | nn.BatchNorm1d) for module in modules if module._parameters):
         return Problem(measured, mistake="no-convolution")
+    if _ends_in_relu(network):
+        return Problem(measured, mistake="relu-at-the-end")
     which = pattern_of(network)
     if which is None:
         seen = accuracy(network, images[:600], labels[:600])
@@ -958,7 +971,7 @@ def _training_judge(learner):
             f"{measured} Of those it was trained on: {seen:.0%}. What has reached it in the course's own trials is "
             "convolution, batch norm and ReLU, three times, with nn.MaxPool2d(2) between and nn.AdaptiveMaxPool2d(1) last."
         )
-    trial = f"In the course's own trials (16, 32, 64 channels, two starts) networks like yours reached {_said(_trials(which))}"
+    trial = f"In the course's own trials (ReLU, 16, 32, 64 channels, two starts) this pattern reached {_said(_trials(which))}"
     if changes := fewest_changes(which):
         better = _said(_trials(_changed(which, changes)))
         if len(changes) == 1:
@@ -1032,6 +1045,10 @@ def _the_list_of_section_4():
     )
 
 
+def _relu_at_the_end():
+    return nn.Sequential(*_the_list_of_section_4(), nn.ReLU())
+
+
 def _narrow():
     return study.pattern(3, True, "max", (2, 2, 4))
 
@@ -1092,6 +1109,12 @@ TRAINING = CodeExercise(
             "Two calls of make_network() give the same weights. The lesson trains several networks, each from the start: make "
             "the layers *inside* the function.",
             _not_new,
+        ),
+        Mistake(
+            "relu-at-the-end",
+            "Its last layer is a ReLU, so no logit can be negative, and a logit that is 0 passes no gradient back. Logits may "
+            "have any sign: end in the nn.Linear.",
+            _relu_at_the_end,
         ),
         Mistake(
             "average",
@@ -1282,9 +1305,12 @@ TOYS = (55, 106, 131, 75, 39, 24, 143)
 def _importance_cases(seed):
     cases = []
     # These tell every two of the mistakes apart, and the reference from each at least twice (found by a greedy search).
-    for toy in TOYS if seed == 0 else range(1000 * seed, 1000 * seed + 12):
+    sizes = [(toy, (6, 6)) for toy in (TOYS if seed == 0 else range(1000 * seed, 1000 * seed + 12))]
+    if seed == 0:  # the last channel matters most, and there are more channels than rows or pictures: all must be tried
+        sizes.append((311, (4, 7)))
+    for toy, size in sizes:
         generator = torch.Generator().manual_seed(toy)
-        images = torch.rand(5, 3, 6, 6, generator=generator)
+        images = torch.rand(5, 3, *size, generator=generator)
         cases.append((_Toy(toy), "relu", images, torch.randint(0, 3, (5,), generator=generator)))
     return cases
 
