@@ -471,3 +471,16 @@ def test_a_mistake_is_named_only_where_fresh_cases_show_it_too():
     exercise = one_exercise(lambda x: x.mean(), cases, (named,))
     assert exercise.verdict(lambda x: x[0] + x[1]).mistake == "sum"
     assert exercise.verdict(lambda x: 2 * x[0]).mistake is None  # the same in the first draw alone
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [(torch.ones(2), "x.clone()"), (np.ones(2), "x.copy()"), ([1, 2], "copy.deepcopy(x)"), ({0: 1}, "copy.deepcopy(x)")],
+    ids=["tensor", "array", "list", "dictionary"],
+)
+def test_the_advice_on_a_changed_input_fits_its_kind(value, advice):
+    def spoils(x):
+        x[0] = 5
+        return 1
+
+    assert advice in one_exercise(lambda x: 1, [(value,)]).verdict(spoils).text

@@ -289,9 +289,12 @@ class CodeExercise(Exercise):
         if changed:
             listed = " and ".join(f"`{name}`" for name in changed)
             first = changed[0]
+            copied = {torch.Tensor: f"{first}.clone()", np.ndarray: f"{first}.copy()"}.get(
+                type(self.case_list[0].named(self._names).get(first)), f"copy.deepcopy({first})"
+            )
             spoilt = (
                 f"Your function changes its input {listed} in place, which spoils it for whoever uses it next: "
-                f"work on a copy, `{first} = {first}.clone()`."
+                f"work on a copy, `{first} = {copied}`."
             )
         if not failures:
             return Verdict(WRONG, f"The result is right, but: {spoilt[0].lower()}{spoilt[1:]}")
