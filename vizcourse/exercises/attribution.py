@@ -143,6 +143,23 @@ def _nothing_asks(model, images, classes, layer):
     return acts[layer].detach(), gradients
 
 
+def _another_tensor(model, images, classes, layer):
+    with capture(model, layer) as acts:
+        logits = model(images.clone().requires_grad_())
+    activations = acts[layer].detach().requires_grad_()
+    return activations, torch.autograd.grad(_own(logits, classes).sum(), activations)[0]
+
+
+def _with_gradients(changed):
+    """A wrong solution of 3.1: right but for what is done with the gradients."""
+
+    def wrong(model, images, classes, layer):
+        activations, gradients = activations_and_gradients(model, images, classes, layer)
+        return activations, changed(activations, gradients)
+
+    return wrong
+
+
 def _no_grad_kept(model, images, classes, layer):
     """What `number.backward()` and `acts[layer].grad` give, without PyTorch's warning."""
     return activations_and_gradients(model, images, classes, layer)[0], None
@@ -284,9 +301,16 @@ GRADIENTS = CodeExercise(
         ),
         Mistake(
             "nothing-asks",
-            "Nothing asks for gradients: the course's networks do not, and so a picture has to. Begin with "
-            "`images = images.clone().requires_grad_()`, and run the network on these.",
+            "No gradients were recorded on the way to your score. The course's networks ask for none, and so a picture has to: "
+            "begin with `images = images.clone().requires_grad_()`, and run the network on these. If you do, look for a "
+            "`torch.no_grad()` around the pass or a `.detach()` after it.",
             _nothing_asks,
+        ),
+        Mistake(
+            "another-tensor",
+            "Your score was not computed from the tensor that you differentiate with respect to. Is that a copy of the "
+            "layer's output (`.detach()`, `.clone()`)? Take `acts[layer]` itself, and detach it when you return it.",
+            _another_tensor,
         ),
         Mistake(
             "no-grad-kept",
@@ -301,6 +325,21 @@ GRADIENTS = CodeExercise(
                 each if number == 0 else each.mean((2, 3))
                 for number, each in enumerate(activations_and_gradients(model, images, classes, layer))
             ),
+        ),
+        Mistake(
+            "absolute",
+            "These are the gradients' absolute values. Keep their sign: it says which way the logit would go.",
+            _with_gradients(lambda activations, gradients: gradients.abs()),
+        ),
+        Mistake(
+            "positive-only",
+            "You cut negative gradients off. Step 2 takes them as they are; the only ReLU of Grad-CAM comes in step 4.",
+            _with_gradients(lambda activations, gradients: gradients.relu()),
+        ),
+        Mistake(
+            "multiplied",
+            "You multiply the gradients with the activations. Here the gradients stay as they are: the two meet in step 4.",
+            _with_gradients(lambda activations, gradients: gradients * activations),
         ),
         Mistake("swapped", "The two are in the wrong order: the activations come first, then the gradients.", _gradients_first),
         Mistake("one-only", "You return the gradients alone; return both, `acts[layer], gradients`.", _only_gradients),
@@ -822,8 +861,9 @@ INTEGRATED = CodeExercise(
         ),
         Mistake(
             "nothing-asks",
-            "Nothing asks for gradients, neither the network nor your point: make it with "
-            "`point = (baseline + share * (image - baseline)).requires_grad_()`.",
+            "No gradients were recorded on the way to your score. The network asks for none, so your point has to: "
+            "`point = (baseline + share * (image - baseline)).requires_grad_()`. If it does, look for a `torch.no_grad()` "
+            "around the score or a `.detach()` after it.",
             _point_does_not_ask,
         ),
         Mistake(
@@ -1412,7 +1452,9 @@ def _bias_diagnosis(value):
     if value["network"] == "A":
         return "honest" if stays else None
     if stays:
-        return "partly" if left < (1 - LOSS) * lead else "unmoved"
+        if left < (1 - LOSS) * lead:
+            return "partly"
+        return "unmoved" if value["before"] == "dog" else "unmoved-cat"
     return None if value["cue"] else "elsewhere"
 
 
@@ -1426,7 +1468,7 @@ def _bias_judge(value):
     mistake = _bias_diagnosis(value)
     if mistake == "nothing":
         return Problem(mistake=mistake)
-    if mistake in ("honest", "partly", "unmoved"):
+    if mistake in ("honest", "partly", "unmoved", "unmoved-cat"):
         lead, left = value["lead"]
         measured += f" The logit of {value['before']} led by {lead:.1f} before the edit, and leads by {left:.1f} after it."
     if mistake:
@@ -1498,6 +1540,13 @@ BIAS = AnswerExercise(
             "parts say the same, either can go. But look elsewhere first, where the map of network B is bright.",
             lambda value: _bias_diagnosis(value) == "unmoved",
             example=_edit(after="dog", lead=(6.0, 5.8)),
+        ),
+        Mistake(
+            "unmoved-cat",
+            "The answer is the same as before, and so is most of its lead. A network that says cat because something is "
+            "*missing* loses nothing when a part of a cat's picture goes: try a picture of a dog.",
+            lambda value: _bias_diagnosis(value) == "unmoved-cat",
+            example=_edit(before="cat", after="cat", lead=(6.0, 5.8), cue=0.0),
         ),
         Mistake(
             "elsewhere",
