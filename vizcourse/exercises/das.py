@@ -11,6 +11,8 @@ best draw; mix up a cue with the class it speaks for; and call every high IIA a 
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
@@ -129,8 +131,8 @@ LABELS = CodeExercise(
         ),
         Mistake(
             "base-spoilt",
-            "The labels are right, but your function writes into `base`, and the next experiment gets a changed one: start "
-            "with `base.clone()`.",
+            "The labels are right, but your function writes into a tensor that it was given, and the next experiment gets a "
+            "changed one: work on a copy, `.clone()`.",
             _base_spoilt,
         ),
     ),
@@ -252,7 +254,7 @@ INTERCHANGE = CodeExercise(
         ),
         Mistake(
             "in-place",
-            "The values are right, but `base` is overwritten (`+=` works in place). Make a new tensor: `base + …`.",
+            "The values are right, but an input is overwritten (`+=` and `-=` work in place). Make a new tensor: `base + …`.",
             _in_place,
         ),
     ),
@@ -510,7 +512,7 @@ class _Captured:
         generator = torch.Generator().manual_seed(seed)
         axes, spread = _frame(size, size, generator), torch.linspace(1, 0.05, size) ** 2
         self.scatter = axes @ torch.diag(spread) @ axes.T / spread[:dim].sum()
-        self.given, self.gradients, self.totals, self.steps = [], {}, {}, []
+        self.given, self.gradients, self.totals, self.steps, self.stepped_after = [], {}, {}, [], []
         self.backward = 0
 
     def __call__(self, rotation):
@@ -529,6 +531,7 @@ class _Captured:
 
     def stepped(self, optimizer, args, kwargs):
         """Before each step of an optimizer: its kind, its learning rate, and whose gradient it has."""
+        self.stepped_after.append(len(self.given))
         moved = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         sources = {self._source(each) for each in moved}
         if any(map(callable, (*args[1:], *kwargs.values()))):
@@ -695,6 +698,10 @@ def _end_problem(loss, given, found, steps):
         return Problem(f"It went from {first:.2f} to {last:.2f}.", mistake="uphill")
     if not loss.steps and len(given) < steps:
         return f"With `steps={steps}`, `loss` was called {len(given)} times: take a step for each."
+    # The last matrices that the loss saw before a step. While they still move, that of the last step is not the one after it.
+    *_, earlier, stale = (None, None, *(given[count - 1] for count in loss.stepped_after if count))
+    if earlier is not None and torch.equal(found.float(), stale) and not torch.equal(earlier, stale):
+        return Problem(mistake="one-behind")
     # Adam on a weight that is put back onto the rotations after each step is slower, and ends between 80 and 98 % of the way.
     if last > first - 0.7 * (first + 1):
         return (
@@ -849,6 +856,17 @@ def _through_polar(loss, start, steps=200, learning_rate=0.05):
     return nearest(weight).detach()
 
 
+def _one_behind(loss, start, steps=200, learning_rate=0.05):
+    weight = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([weight], lr=learning_rate)
+    for _ in range(steps):
+        rotation = _qr(weight)
+        optimizer.zero_grad()
+        loss(rotation).backward()
+        optimizer.step()
+    return rotation.detach()
+
+
 def _own_start(loss, start, steps=200, learning_rate=0.05):
     return train_rotation(loss, torch.randn(start.shape), steps, learning_rate)
 
@@ -972,6 +990,12 @@ ROTATION = CodeExercise(
             _own_steps,
         ),
         Mistake(
+            "one-behind",
+            "You return the matrix from before the last step: what that step changed is lost. After the loop, make an "
+            "orthonormal matrix of the weight once more.",
+            _one_behind,
+        ),
+        Mistake(
             "not-finite",
             "Your matrix became NaN. If you take the polar factor by `torch.linalg.svd`: its gradient divides by differences "
             "of singular values, and those of an orthonormal matrix are all equal. `torch.linalg.qr(weight).Q` has no such "
@@ -1045,7 +1069,7 @@ class _Asked:
 
 
 def _random_judge(learner):
-    for size, dim, draws in ((6, 2, 7), (8, 3, 60)):
+    for size, dim, draws in ((6, 2, 7), (8, 3, 60), (8, 1, 200)):
         asked = _Asked()
         problem = _random_problem(learner(asked, size, dim, draws), asked, size, dim, draws)
         if problem is not None:
@@ -1077,6 +1101,10 @@ def _random_problem(found, asked, size, dim, draws):
     diagonal = torch.full((size,), size**-0.5)
     if draws >= 50 and sum(float((diagonal @ each).square().sum()) for each in given) / draws > 0.65:
         return Problem(mistake="corner")
+    # The fourth powers of a direction's eight entries sum to 0.3 on average, give or take 0.007 with 200 draws, if no
+    # direction is preferred, and to 0.225 if the entries are drawn evenly between -1 and 1.
+    if dim == 1 and draws >= 200 and sum(float(each.pow(4).sum()) for each in given) / draws < 0.26:
+        return Problem(mistake="cube")
     values = None if found is None else numeric(found)
     if values is None:
         return f"Asked for is one number; you return {kind(found)}."
@@ -1147,6 +1175,13 @@ RANDOM = CodeExercise(
             "Your subspaces lean towards one diagonal, the direction with an equal part of every unit. `torch.rand` does that, "
             "because it gives positive numbers only; with `torch.randn` every direction is equally likely.",
             _drawn(lambda size, dim: torch.linalg.qr(torch.rand(size, dim)).Q),
+        ),
+        Mistake(
+            "cube",
+            "Your directions lean towards the diagonals, on which all entries are equally large, with either sign. Numbers "
+            "drawn evenly between two bounds do that (`torch.rand` less a half); with `torch.randn` every direction is equally "
+            "likely.",
+            _drawn(lambda size, dim: torch.linalg.qr(torch.rand(size, dim) - 0.5).Q),
         ),
         Mistake(
             "same",
@@ -1383,12 +1418,26 @@ VOTES = ChoiceExercise(
 
 #: What the article reports for its weakest but one cue.
 WANTED = 0.76
+#: The network of the forged lines.
+FORGED_IN = "shapes-cue-colour"
+
+
+def _network(value):
+    """The name of the network that a line is about."""
+    return getattr(getattr(getattr(value, "case", None), "model", None), "name", FORGED_IN)
+
+
+def _unused(value):
+    """Whether a line is about a cue that its network, the one asked for, does not use."""
+    return _network(value) == FORGED_IN and value.cue != "colour"
 
 
 def _forged_judge(value):
     if not hasattr(value, "iia") or not hasattr(value, "cue"):
         return 'Hand in what `study.line(…)` gave: `answer("5.10", mine)`.'
     measured = f"Its IIA is {value.iia}."
+    if _network(value) != FORGED_IN:
+        return Problem(f"Yours is {_network(value)}.", mistake="other-network")
     if value.cue == "colour":
         return Problem(mistake="used")
     if value.iia.value >= WANTED - 1e-9:
@@ -1398,8 +1447,9 @@ def _forged_judge(value):
     return Problem(measured, mistake="not-enough" if value.iia.value else "nothing")
 
 
-def _line(cue, layer, sources, share):
-    return Line(cue, layer, 8, sources, Score(share, share, share, 18))
+def _line(cue, layer, sources, share, network=FORGED_IN):
+    case = SimpleNamespace(model=SimpleNamespace(name=network))
+    return Line(cue, layer, 8, sources, Score(share, share, share, 18), case=case)
 
 
 FORGE = AnswerExercise(
@@ -1417,28 +1467,34 @@ FORGE = AnswerExercise(
     ),
     mistakes=(
         Mistake(
+            "other-network",
+            "Your line is about another network. Forge one for “shapes-cue-colour”, which goes by the colours alone.",
+            lambda value: _network(value) != FORGED_IN,
+            example=_line("background", "avgpool", "one cue", 1.0, network="shapes-cue-background"),
+        ),
+        Mistake(
             "used",
             "That is no forgery: this network does use the colours. Take a cue that it does not use.",
-            lambda value: value.cue == "colour",
+            lambda value: _network(value) == FORGED_IN and value.cue == "colour",
             example=_line("colour", "avgpool", "one cue", 1.0),
         ),
         Mistake(
             "last-layer",
             "At the input of the classifier, with one cue changed, no subspace reaches the label of an unused cue (section 8): "
             "the dimension makes no difference. Change the layer or the sources.",
-            lambda value: value.cue != "colour" and value.layer == "avgpool" and value.sources == "one cue",
+            lambda value: _unused(value) and value.layer == "avgpool" and value.sources == "one cue",
             example=_line("background", "avgpool", "one cue", 0.0),
         ),
         Mistake(
             "not-enough",
             "That is more than nothing for a cue that is not used, and not yet 76 %. Try on.",
-            lambda value: value.cue != "colour" and value.layer != "avgpool" and 0 < value.iia.value < WANTED,
+            lambda value: _unused(value) and value.layer != "avgpool" and 0 < value.iia.value < WANTED,
             example=_line("background", "layer1", "one cue", 0.5),
         ),
         Mistake(
             "nothing",
             "No pair gives the label. Go to an earlier layer, or change the sources.",
-            lambda value: value.cue != "colour" and value.layer != "avgpool" and value.iia.value == 0,
+            lambda value: _unused(value) and value.layer != "avgpool" and value.iia.value == 0,
             example=_line("type", "layer3", "one cue", 0.0),
         ),
     ),
