@@ -166,6 +166,9 @@ def test_a_name_for_the_background_may_have_an_article_and_other_words_are_trans
         assert said(name).status == "solved", name
     water = said("the water", sea=0.9, sky=0.1)
     assert water.mistake == "other-word" and "calls “sea”" in water.text
+    rare = said("the water", sea=0.1, sky=0.9)  # a word that is translated and yet not the commonest part
+    assert rare.mistake == "other-part" and "“water” (the world calls it “sea”) it is 10%" in rare.text
+    assert said("background").mistake == "other-word" and said("wheel").mistake == "object-named"
     assert set(lesson._OTHER_WORDS.values()) <= set(lesson.SCENERY_PARTS)
     assert not set(lesson._OTHER_WORDS) & set(lesson.SCENERY_PARTS)
     assert all(lesson._plain_word(name) == name for name in lesson.SCENERY_PARTS)

@@ -541,15 +541,17 @@ def _background_judge(value):
     form, share = commonest_object(value["layer"], value["concept"])
     if share > ONE_KIND:
         return Problem(f"Here: {form}, in {share:.0%} of the pictures.", mistake="one-object")
-    if said in SCENERY_PARTS:
-        if scenery.get(said, 0.0) >= max(scenery.values()) - 1e-6:
+    meant = _OTHER_WORDS.get(said, said)
+    if meant in SCENERY_PARTS:
+        if scenery.get(meant, 0.0) < max(scenery.values()) - 1e-6:
+            word = f"“{said}”" if said == meant else f"“{said}” (the world calls it “{meant}”)"
+            return Problem(f"For {word} it is {scenery.get(meant, 0.0):.0%}.", mistake="other-part")
+        if said == meant:
             return None
-        return Problem(f"For “{said}” it is {scenery.get(said, 0.0):.0%}.", mistake="other-part")
-    if said in _OTHER_WORDS:
-        return Problem(f"What you call “{said}”, the world calls “{_OTHER_WORDS[said]}”.", mistake="other-word")
+        return Problem(f"What you call “{said}”, the world calls “{meant}”.", mistake="other-word")
     if said in scenes.SCENES:
         return Problem(mistake="scene")
-    if said in (*scenes.PARTS, *scenes.OBJECTS):
+    if said in (*scenes.PARTS, *scenes.OBJECTS) and said != "background":
         return Problem(mistake="object-named")
     return Problem(f"Its words are: {', '.join(SCENERY_PARTS)}.", mistake="other-word")
 
@@ -613,8 +615,8 @@ answer("6.3", browser)""",
         ),
         Mistake(
             "mixed",
-            "This concept is background for many of its vectors, and an object's outline or shadow for the others. Asked for "
-            "is one with scenery for 15 or more of the 20, which is 75 %.",
+            "Many of this concept's vectors have mostly seen scenery, the others an object. Asked for is one with scenery for "
+            "15 or more of the 20, which is 75 %.",
             _background("mixed"),
             example=_browsed(name="road", road=0.55, sand=0.1, wheel=0.35),
         ),
@@ -628,8 +630,8 @@ answer("6.3", browser)""",
         ),
         Mistake(
             "object-named",
-            "It is background, and you name it after an object, or a part of one, that stands in the patches' margin. The "
-            "concept points past it: what is *there*?",
+            "It is background, and you name it after an object, or a part of one. Its vectors have mostly seen scenery: which "
+            "part of it?",
             _background("object-named"),
             example=_browsed(name="sailing boat"),
         ),
@@ -1336,8 +1338,8 @@ SHARED = AnswerExercise(
             ),
             (
                 "against",
-                "For one of the two classes this concept's share is below zero: there it speaks *against* the class, if only a "
-                "little. That is the opposite of shared.",
+                "For at least one of the two classes this concept's share is below zero: there it speaks *against* the class, "
+                "if only a little. That is the opposite of shared.",
             ),
             ("less", "It helps both, but there is one whose smaller share is larger."),
         )
@@ -1536,8 +1538,8 @@ REFEREE = AnswerExercise(
             ),
             ("those-that-fall", "These are the ones that fall: asked for are those that survive."),
             ("too-many", "All that survive are among these, and more."),
-            ("too-few", "Each of these survives, but one is missing."),
-            ("mixed", "Not all of these survive, and one that does is missing."),
+            ("too-few", "Each of these survives, but not all that survive are here."),
+            ("mixed", "Not all of these survive, and not all that survive are here."),
         )
         if name not in _READINGS or name in _TOLD_APART
     ),
