@@ -408,8 +408,8 @@ SCORE = CodeExercise(
     mistakes=(
         Mistake(
             "signed",
-            "Without the absolute value rises and falls cancel: a curve that goes up and comes back gets 0, as if nothing "
-            "had happened.",
+            "Without the absolute value of each *slope* rises and falls cancel: a curve that goes up and comes back gets 0, as "
+            "if nothing had happened.",
             _signed,
         ),
         Mistake(
@@ -430,6 +430,12 @@ SCORE = CodeExercise(
         ),
         Mistake("sum", "This is the sum over the steps; it grows with every step that is added. Take the mean.", _sum),
         Mistake("largest", "This is the steepest place. The expectation is the mean over all steps.", _largest),
+        Mistake(
+            "whole-way",
+            "This is the whole way that the response travels up and down. The score is a mean of slopes; it comes near that "
+            "only where the values run evenly from 0 to 1.",
+            lambda responses, values: responses.diff().abs().sum(),
+        ),
         Mistake(
             "not-divided",
             "These are differences from step to step, not slopes: the spacing of `values` is not in them. Use `slopes`.",
@@ -508,14 +514,21 @@ STEPS = AnswerExercise(
         ),
         Mistake("the-rise", "0.72 is the whole rise of the probability. Divide it by the number of gaps.", 0.72),
         Mistake("larger", "More steps cut the same rise into smaller pieces: the score falls.",
-                lambda value: value > 0.081 and abs(value - 0.72) > 5e-5, example=0.8),
+                lambda value: value > 0.081 and abs(value - 0.72) > 5e-5 and not 0.725 <= value <= 0.735, example=0.8),
+        Mistake(
+            "percent",
+            "This is about a hundred times too large. In percent? The 0.08 is not: give a plain number with four decimals.",
+            lambda value: 0.725 <= value <= 0.735,
+            example=0.73,
+        ),
+        Mistake("three-decimals", "0.007 is too coarse to judge: give four decimals.", 0.007),
         Mistake(
             "one-step-only",
             "0.0008 is 0.08 / 100, the rise of *one* step over 100. First find the rise in all, 9 · 0.08.",
             0.0008,
         ),
     ),
-    unlisted=(0.0088, 0.01, 0.0074, 0.007),
+    unlisted=(0.0088, 0.01, 0.0074, 0.073),
     insight="With unit spacing the score depends on how finely one looked: two papers can be compared only with the same "
     "number of steps, or with `values`.",
     used_next="The comparison with the paper in section 11 is made in its unit.",
@@ -580,6 +593,22 @@ def _nearer(observed, shuffled):
 
 def _count(observed, shuffled):
     return p_value(observed, shuffled) * (len(shuffled) + 1)
+
+
+def _counted_among_the_shuffled(observed, shuffled):
+    return p_value(observed, shuffled) * (len(shuffled) + 1) / len(shuffled)
+
+
+def _in_the_divisor_only(observed, shuffled):
+    return _true_order_not_counted(observed, shuffled) * len(shuffled) / (len(shuffled) + 1)
+
+
+def _counted_twice(observed, shuffled):
+    return (p_value(observed, shuffled) * (len(shuffled) + 1) + 1) / (len(shuffled) + 2)
+
+
+def _strict_and_itself(observed, shuffled):
+    return _strict(observed, shuffled) + 1 / (len(shuffled) + 1)
 
 
 def _p_cases(seed):
@@ -674,6 +703,27 @@ P_VALUE = CodeExercise(
             _nearer,
         ),
         Mistake("count", "This is the number of orders; p is their share. Divide by how many there are.", _count),
+        Mistake(
+            "divided-by-the-shuffled",
+            "The count is right, the divisor is not: with the true order there are M + 1 orders, and you divide by M.",
+            _counted_among_the_shuffled,
+        ),
+        Mistake(
+            "in-the-divisor-only",
+            "You divide by M + 1, and the true order is in the mean, but it is missing in the count: p can still be 0.",
+            _in_the_divisor_only,
+        ),
+        Mistake(
+            "counted-twice",
+            "The true order is counted twice: there are M + 1 orders with it, not M + 2.",
+            _counted_twice,
+        ),
+        Mistake(
+            "strict-and-itself",
+            "The true order is counted, but with `>` no other order that ties with it: a constant response, whose orders all "
+            "score the same, would get the smallest p there is. Use `>=`.",
+            _strict_and_itself,
+        ),
     ),
     unlisted=(
         lambda observed, shuffled: (observed - shuffled.mean()) / shuffled.std(),
@@ -793,8 +843,8 @@ answer("7.6", (small, large))""",
             ("first-too-large", "Your first curve is not negligible: its largest and smallest value may differ by 0.02."),
             (
                 "first-not-certain",
-                "Your first curve is small enough, but its p must be below 0.01. A drift is significant however small it "
-                "is; noise as a rule is not.",
+                "Your first curve is small enough, but its p must be below 0.01. A smooth drift is significant however small "
+                "it is; noise as a rule is not.",
             ),
             ("second-too-small", "Your second curve must span at least 0.5 between its smallest and largest value."),
             (
