@@ -484,3 +484,19 @@ def test_the_advice_on_a_changed_input_fits_its_kind(value, advice):
         return 1
 
     assert advice in one_exercise(lambda x: 1, [(value,)]).verdict(spoils).text
+
+
+def test_a_mistake_that_spoils_one_input_is_not_said_of_another():
+    def spoils_x(x, y):
+        x[0] = 5
+        return 1
+
+    def spoils_y(x, y):
+        y[0] = 5
+        return 1
+
+    exercise = one_exercise(
+        lambda x, y: 1, [(torch.ones(2), torch.ones(2))], (Mistake("x", "You write into x.", spoils_x),)
+    )
+    assert exercise.verdict(spoils_x).mistake == "x"
+    assert exercise.verdict(spoils_y).mistake is None and "`y`" in exercise.verdict(spoils_y).text

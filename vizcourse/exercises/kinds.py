@@ -274,8 +274,8 @@ class CodeExercise(Exercise):
             return all(same_outcome(one, other, self.rtol, self.atol) for one, other in zip(known, given, strict=True))
 
         for mistake, wrong in self._mistake_outcomes:
-            # Right values with a changed input can only be a mistake that is just that, and the reverse.
-            if failing != bool(self._failures(wrong)) or (not failing and not self._changed(wrong)):
+            # Right values with a changed input can only be a mistake that changes the same one, and the reverse.
+            if failing != bool(self._failures(wrong)) or (not failing and self._changed(wrong) != self._changed(outcomes)):
                 continue
             if same(wrong, outcomes) and same(
                 self.outcomes(self.wrong_example(mistake), self._fresh_cases), self.outcomes(submission, self._fresh_cases)
