@@ -326,3 +326,11 @@ def test_mistakes_are_asked_only_when_it_is_wrong(said, toys):
     with registered([greedy]):
         answer("99.2", 11)
     assert said[-1].symbol == "✓"
+
+
+def test_a_number_that_a_judge_took_in_words_is_a_number_for_later_cells(toys, said):
+    wordy = dataclasses.replace(toys["99.2"], id="99.7", judge=lambda value: None if "11" in str(value) else "No.")
+    with registered([wordy]):
+        for given in ("concept 11", [11], 11):
+            answer("99.7", given)
+            assert said[-1].symbol == "✓" and value_of("99.7") == 11

@@ -416,7 +416,8 @@ class AnswerExercise(Exercise):
     def usable(self, value: Any) -> Any:
         """An accepted value as later cells use it: a number where one was asked and something of one element came."""
         if compare.is_number(self.right_value) and not compare.is_number(value):
-            return compare.numeric(value).item()
+            number = compare.numeric(value)
+            return self.right_value if number is None else number.item()  # a judge may take a number in words
         return value
 
     def _judged(self, value: Any) -> Verdict | None:
