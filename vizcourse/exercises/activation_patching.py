@@ -337,15 +337,20 @@ def _next_to(layer, step):
     return f"{head}encoder_layer_{int(number) + step if int(number) + step in range(4) else int(number) - step}.{part}"
 
 
+def _hook_problem(model):
+    """What a judge says where a hook is still on the network, or None."""
+    for module in model.modules():
+        if module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__:
+            return Problem(mistake="hook-left")
+    return None
+
+
 def _patch_judge(learner):
     """Is the network afterwards what it was?"""
     model = _ToyTransformer(9)
     clean, corrupted, _ = _toy_pictures(9, 2)
     learner(model, _toy_layers()[1], clean, corrupted)
-    for module in model.modules():
-        if module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__:
-            return Problem(mistake="hook-left")
-    return None
+    return _hook_problem(model)
 
 
 def _patch_cases(seed):
@@ -535,6 +540,25 @@ def _sweep_from_clean(model, clean, corrupted, labels, layers, width=3):
     return window_sweep(model, corrupted, clean, labels, layers, width)
 
 
+def _sweep_while_recording(model, clean, corrupted, labels, layers, width=3):
+    """Every patched run overwrites what was captured, and the next window is patched with that."""
+    effects = []
+    with torch.no_grad():
+        before = model(corrupted)
+        with capture(model, layers) as acts:
+            model(clean)
+            for centre in range(len(layers)):
+                window = layers[max(0, centre - width // 2) : centre + width // 2 + 1]
+                with replace(model, {layer: acts[layer] for layer in window}):
+                    effects.append(indirect_effect(None, before, model(corrupted), labels))
+    return torch.stack(effects, dim=1)
+
+
+def _broken_over_corrupted(model, clean, corrupted, labels, layers, width=3):
+    total = _total_effect(model(clean), model(corrupted), None, labels)
+    return _sweep_from_clean(model, clean, corrupted, labels, layers, width) + total[:, None]
+
+
 def _restored_probabilities(model, clean, corrupted, labels, layers, width=3):
     effects = window_sweep(model, clean, corrupted, labels, layers, width)
     return effects + _right(model(corrupted), labels)[:, None]
@@ -592,9 +616,8 @@ def _sweep_judge(learner):
     model, count = _Counted(9, 5), 5
     clean, corrupted, _ = _toy_pictures(9, 2)
     learner(model, clean, corrupted, torch.tensor([0, 1]), _toy_layers(count), 3)
-    for module in model.modules():
-        if module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__:
-            return Problem(mistake="hook-left")
+    if left := _hook_problem(model):
+        return left
     # Counted by the first picture, so that clean and corrupted may run together, or picture by picture.
     runs = sum(int((part == clean[0]).flatten(1).all(dim=1).sum()) for part in model.seen)
     if runs > 1:
@@ -708,9 +731,35 @@ SWEEP = CodeExercise(
         ),
         Mistake(
             "noising",
-            "Clean and corrupted are exchanged: you break the clean run, and the effects come out negative. Repair the "
-            "corrupted one.",
+            "Clean and corrupted are exchanged: you break the clean run. Repair the corrupted one.",
             _sweep_from_clean,
+        ),
+        Mistake(
+            "noising-cost",
+            "This is what it costs to break the *clean* run: the other direction, *noising*. Here the corrupted run is to be "
+            "repaired with clean activations.",
+            lambda model, clean, corrupted, labels, layers, width=3: (
+                -_sweep_from_clean(model, clean, corrupted, labels, layers, width)
+            ),
+        ),
+        Mistake(
+            "noising-over-corrupted",
+            "Your patched runs are the clean pictures with corrupted activations: the other direction, *noising*. Run the "
+            "corrupted pictures with clean activations.",
+            _broken_over_corrupted,
+        ),
+        Mistake(
+            "no-effect",
+            "Every effect is 0, as if nothing were patched. That happens where no patch is in place, where the run you compare "
+            "with is patched as well, and where `acts` holds the outputs of the *corrupted* run, because it ran while the "
+            "recording was on. Record the clean run, leave the block that records, and only then run the corrupted pictures.",
+            _with_windows(lambda centre, half, count: []),
+        ),
+        Mistake(
+            "recording-on",
+            "From the second window on you put in what the patched run before it left in `acts`: the recording is still on "
+            "while you patch. Leave the `with capture(…)` block first.",
+            _sweep_while_recording,
         ),
         Mistake(
             "probabilities",
@@ -794,7 +843,6 @@ SWEEP = CodeExercise(
     ),
     unlisted=(
         _with_windows(lambda centre, half, count: _clipped(centre - half + 1, centre + half + 1, count)),
-        _with_windows(lambda centre, half, count: []),
         lambda model, clean, corrupted, labels, layers, width=3: window_sweep(
             model, clean, corrupted, labels, layers, width
         ).flip(1),
@@ -1464,6 +1512,20 @@ def _mean_of_both_gradients(model, layer, clean, corrupted, labels):
     ) / 2
 
 
+def _estimate_with_hook_left(model, layer, clean, corrupted, labels):
+    estimate = attribution_estimate(model, layer, clean, corrupted, labels)
+    model.get_submodule(layer).register_forward_hook(lambda module, inputs, output: output)
+    return estimate
+
+
+def _estimate_judge(learner):
+    """Is the network afterwards what it was?"""
+    model = _ToyTransformer(9)
+    clean, corrupted, _ = _toy_pictures(9, 2)
+    learner(model, _toy_layers()[1], clean, corrupted, torch.tensor([0, 1]))
+    return _hook_problem(model)
+
+
 def _estimate_cases(seed):
     cases = []
     for number, (part, layer, pictures) in enumerate((("self_attention", 2, 1), ("mlp", 1, 2), ("self_attention", 0, 4))):
@@ -1480,6 +1542,7 @@ ATTRIBUTION = CodeExercise(
     minutes=10,
     reference=attribution_estimate,
     cases=_estimate_cases,
+    judge=_estimate_judge,
     rtol=1e-3,
     setup_source="from vizcourse.hooks import capture",
     hints=(
@@ -1600,26 +1663,30 @@ ATTRIBUTION = CodeExercise(
         ),
         Mistake(
             "no-graph",
-            "There is no graph to differentiate: nothing in this run asks for a gradient. The weights need none here, so let "
-            "the pictures: run `corrupted.clone().requires_grad_()`, and not under `torch.no_grad()`.",
+            "There is no graph behind what you differentiate. The weights ask for no gradient here, so let the pictures: run "
+            "`corrupted.clone().requires_grad_()`, not under `torch.no_grad()`, and take the logits as they are, without "
+            "`.detach()` or `argmax`.",
             _no_graph,
         ),
         Mistake(
             "other-runs-activation",
-            "You ask for the gradient at the activation of the *clean* run; the logits of the corrupted run do not depend on "
-            "it. Capture the corrupted run's own activation, and differentiate at that.",
+            "The tensor at which you ask for the gradient is in no graph: an activation captured under `torch.no_grad()` (as "
+            "that of the clean run may be), or a detached copy. Capture the activation in the very run of the corrupted "
+            "pictures that gives the logits, and differentiate at that `acts[layer]` itself.",
             _gradient_at_the_other_run,
         ),
         Mistake(
             "clean-runs-graph",
-            "You ask for the gradient at the activation of the *clean* run, and the logits of the corrupted run do not depend "
-            "on it. Capture the corrupted run's own activation, and differentiate at that.",
+            "What you differentiate does not depend on the tensor at which you ask for the gradient: this one is of another "
+            "run (the clean one, or a second run of the corrupted pictures), or a copy. Capture the activation in the very run "
+            "of the corrupted pictures that gives the logits, and differentiate at that `acts[layer]` itself.",
             _gradient_at_the_clean_graph,
         ),
         Mistake(
             "no-grad-kept",
-            "`.backward()` leaves no `.grad` on an activation: it is no leaf of the graph. Ask for it, "
-            "`torch.autograd.grad(logits[rows, labels].sum(), acts[layer])[0]`, or call `acts[layer].retain_grad()` before.",
+            "One factor of your product is `None`. A function without `return` gives that, and so does the `.grad` of an "
+            "activation: `.backward()` fills it at the leaves of the graph only, unless `acts[layer].retain_grad()` was called "
+            "before. Ask for the gradient: `torch.autograd.grad(logits[rows, labels].sum(), acts[layer])[0]`.",
             _grad_of_an_activation,
         ),
         Mistake(
@@ -1655,6 +1722,12 @@ ATTRIBUTION = CodeExercise(
             "You average the gradients of the clean and of the corrupted run. Take the one at the corrupted run alone, where "
             "the patch starts.",
             _mean_of_both_gradients,
+        ),
+        Mistake(
+            "hook-left",
+            "The estimate is right, but a hook is still on the network, and works in every later run too. Keep the handle "
+            "and call `handle.remove()`, or use `with capture(…)`, which does it for you.",
+            _estimate_with_hook_left,
         ),
     ),
     unlisted=(
