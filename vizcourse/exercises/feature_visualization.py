@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import random
 import re
 
 import torch
@@ -157,6 +158,34 @@ def _unit_length(model, layer, channel, image, steps=8, rate=1.0):
     return _climb(model, layer, image, steps, rate, _mean_of(channel), grow=lambda gradient, _: gradient / gradient.norm())
 
 
+def _one_less(model, layer, channel, image, steps=8, rate=1.0):
+    return ascend(model, layer, channel, image, steps - 1, rate)
+
+
+def _one_more(model, layer, channel, image, steps=8, rate=1.0):
+    return ascend(model, layer, channel, image, steps + 1, rate)
+
+
+def _hook_left(model, layer, channel, image, steps=8, rate=1.0):
+    model.get_submodule(layer).register_forward_hook(lambda module, inputs, output: None)
+    return ascend(model, layer, channel, image, steps, rate)
+
+
+def _divided_by(size):
+    def climb(model, layer, channel, image, steps=8, rate=1.0):
+        return _climb(model, layer, image, steps, rate, _mean_of(channel), grow=lambda gradient, _: gradient / size(gradient))
+
+    return climb
+
+
+_SIZES = {
+    "root mean square": lambda gradient: gradient.square().mean().sqrt(),
+    "standard deviation": lambda gradient: gradient.std(),
+    "mean absolute value": lambda gradient: gradient.abs().mean(),
+    "largest absolute value": lambda gradient: gradient.abs().max(),
+}
+
+
 class _Toy(nn.Module):
     """A tiny smooth network with random weights, so that every picture has a gradient everywhere."""
 
@@ -193,9 +222,12 @@ def _ascent_cases(seed):
 
 
 def _ascent_judge(learner):
-    # The values are right when this is asked; what is left is whether the picture drags its history along.
-    result = learner(_Toy(0), "soft", 1, torch.full((1, 3, 4, 4), 0.5), steps=2, rate=0.5)
-    return Problem(mistake="attached") if result.requires_grad else None
+    # The values are right when this is asked; what is left is whether the picture or the model drags something along.
+    toy = _Toy(0)
+    result = learner(toy, "soft", 1, torch.full((1, 3, 4, 4), 0.5), steps=2, rate=0.5)
+    if result.requires_grad:
+        return Problem(mistake="attached")
+    return Problem(mistake="hook-left") if any(each._forward_hooks for each in toy.modules()) else None
 
 
 ASCENT = CodeExercise(
@@ -282,6 +314,27 @@ ASCENT = CodeExercise(
             "rate · gradient as it is.",
             _unit_length,
         ),
+        *(
+            Mistake(
+                f"normalised by the {size}",
+                f"You divide the gradient by its {size}. Many programs do something like it, to choose the rate more easily; "
+                "here the step is rate · gradient as it is.",
+                _divided_by(measure),
+            )
+            for size, measure in _SIZES.items()
+        ),
+        Mistake(
+            "one-less",
+            "Your picture is the one after steps − 1 steps. Return the one that the last step has made.",
+            _one_less,
+        ),
+        Mistake("one-more", "Your picture has made one step more than `steps`.", _one_more),
+        Mistake(
+            "hook-left",
+            "The values are right, but your hook stays on the model, and runs in every later forward pass: remove it "
+            "(`handle.remove()`), or use `capture`, which removes its own.",
+            _hook_left,
+        ),
         Mistake(
             "attached",
             "The values are right, but the picture you return still requires gradients, and whoever uses it next stumbles over "
@@ -323,7 +376,6 @@ ASCENT = CodeExercise(
     ),
     unlisted=(
         lambda model, layer, channel, image, steps=8, rate=1.0: image.clone(),
-        lambda model, layer, channel, image, steps=8, rate=1.0: ascend(model, layer, channel, image, steps + 1, rate),
         lambda model, layer, channel, image, steps=8, rate=1.0: ascend(model, layer, 0, image, steps, rate),
     ),
     insight="The weights stand still and the picture learns: training, the other way round.",
@@ -492,7 +544,8 @@ VARIATION = CodeExercise(
         ),
         Mistake(
             "around",
-            "`roll` compares the first row with the last, and the first column with the last, which are no neighbours.",
+            "You compare the first row with the last, and the first column with the last (as `roll` does). They are no "
+            "neighbours.",
             _around_the_edge,
         ),
         Mistake(
@@ -581,6 +634,15 @@ def _both_sides(images, pixels):
     return images[:, :, top : top + images.shape[2] - 2 * pixels, left : left + images.shape[3] - 2 * pixels]
 
 
+def _not_torch(images, pixels):
+    return _window(images, random.randint(0, pixels), random.randint(0, pixels), pixels)
+
+
+def _minus_nothing(images, pixels):
+    top, left = _offset(pixels), _offset(pixels)
+    return images[:, :, top : -(pixels - top), left : -(pixels - left)]
+
+
 def _noise_on_pixels(images, pixels):
     return jitter(images + 0.01 * torch.randn_like(images), pixels)
 
@@ -641,7 +703,17 @@ def _jitter_judge(learner):
             f"With pixels = {pixels} there are {len(counts)} places, each as likely as the others. In 400 draws, yours came "
             f"between {min(counts)} and {max(counts)} times."
         )
-    return None
+    return None if _repeatable(learner, images, pixels) else Problem(mistake="not-torch")
+
+
+def _repeatable(learner, images, pixels):
+    """Does a seed of PyTorch give the same twenty windows again?"""
+    with torch.random.fork_rng(devices=[]):
+        runs = []
+        for _ in range(2):
+            torch.manual_seed(0)
+            runs.append([float(learner(images, pixels).detach()[0, 0, 0, 0]) for _ in range(20)])
+    return runs[0] == runs[1]
 
 
 def _unevenness(counts):
@@ -656,6 +728,9 @@ def _wrong_shape(learner, images, result, pixels):
     again = [learner(images, pixels) for _ in range(20)]
     if not all(isinstance(each, torch.Tensor) and each.ndim == 4 for each in [result, *again]):
         return wanted
+    shapes = {tuple(each.shape[2:]) for each in [result, *again]}
+    if (5, 7) in shapes and all(down in (0, 5) and across in (0, 7) for down, across in shapes):
+        return Problem(wanted, mistake="minus-nothing")
     if len({each.shape for each in again}) > 1:
         return Problem(wanted, mistake="ragged")
     if result.shape == images.shape:
@@ -747,8 +822,21 @@ JITTER = CodeExercise(
         ),
         Mistake(
             "cut-loose",
-            "The result has lost its history (`.detach()`, numpy or no_grad), so no gradient gets back to the picture.",
+            "The result has lost its history (`.detach()`, `torch.tensor`, numpy or no_grad), so no gradient gets back to the "
+            "picture.",
             _cut_loose,
+        ),
+        Mistake(
+            "minus-nothing",
+            "At some places your window is empty. A slice that ends at `-0` ends at 0, before it has begun: give the end as "
+            "`top + height`.",
+            _minus_nothing,
+        ),
+        Mistake(
+            "not-torch",
+            "After the same `torch.manual_seed` your windows are not the same again, so they are drawn elsewhere (Python, "
+            "NumPy, a generator of your own). Draw with `torch.randint`: then a picture can be made again.",
+            _not_torch,
         ),
     ),
     unlisted=(
@@ -823,6 +911,14 @@ def _power(spectrum, size):
 
 def _across_only(spectrum, size):
     return _painted(spectrum, size, 1 / torch.fft.rfftfreq(size).clamp_min(1 / size))
+
+
+def _down_only(spectrum, size):
+    return _painted(spectrum, size, 1 / torch.fft.fftfreq(size).abs().clamp_min(1 / size)[:, None])
+
+
+def _floor_of_96(spectrum, size):
+    return _painted(spectrum, size, 1 / _frequency(size).clamp_min(1 / 96))
 
 
 def _added(spectrum, size):
@@ -907,7 +1003,7 @@ FOURIER = CodeExercise(
         ),
         Mistake(
             "no-brightness",
-            "You set the scale of frequency 0 to 0, so the mean brightness can never change. Give it that of the slowest "
+            "The wave of frequency 0 plays no part, so the mean brightness can never change. Give it the scale of the slowest "
             "wave, by `frequency.clamp_min(1 / size)`.",
             _no_brightness,
         ),
@@ -920,7 +1016,8 @@ FOURIER = CodeExercise(
         Mistake(
             "no-scale",
             "All waves are treated alike. Without the scale this is a change of coordinates that keeps "
-            "all lengths, and gradient ascent gives the same noise as with pixels. Multiply by 1/frequency.",
+            "all lengths, and gradient ascent gives the same noise as with pixels. Multiply by 1/frequency "
+            "(its floor is 1/size: with 1, no frequency would be above it).",
             _no_scale,
         ),
         Mistake(
@@ -936,6 +1033,17 @@ FOURIER = CodeExercise(
             _across_only,
         ),
         Mistake(
+            "down-only",
+            "Only the frequency down is used, so waves that run across the picture stay as noisy as before. The frequency is "
+            "√(down² + across²).",
+            _down_only,
+        ),
+        Mistake(
+            "floor-of-96",
+            "Your floor is 1/96 whatever the size. It is that of the slowest wave that fits: `frequency.clamp_min(1 / size)`.",
+            _floor_of_96,
+        ),
+        Mistake(
             "added",
             "You add the frequencies down and across. A slanted wave's frequency is the root of the sum of their squares, so "
             "that no orientation is preferred.",
@@ -949,8 +1057,9 @@ FOURIER = CodeExercise(
         ),
         Mistake(
             "too-weak",
-            "Your waves are `size` times too weak, and the picture is nearly grey. Either the frequency is in cycles per "
-            'picture and not per pixel, or norm="ortho" is missing: without it the inverse transform divides by size².',
+            "Your waves are `size` times too weak, and the picture is nearly grey. Is the frequency in cycles per picture and "
+            'not per pixel, the scale divided by its largest, or norm="ortho" missing? (Without it the inverse transform '
+            "divides by size².)",
             _in_cycles_a_picture,
         ),
         Mistake("no-four", "The division by 4 before the sigmoid is missing: the contrasts are too hard.", _no_four),
@@ -1323,6 +1432,15 @@ def _not_normalised(maps, vector, power=0):
     return _scored(maps, vector, power, length=False).mean((1, 2))
 
 
+def _no_length(maps, vector, power=0):
+    along = torch.einsum("nchw,c->nhw", maps, vector)
+    return (along * (along / maps.norm(dim=1).clamp_min(1e-12)).clamp_min(0.1) ** power).mean((1, 2))
+
+
+def _squared_length(maps, vector, power=0):
+    return direction_score(maps, vector, power) / vector.norm()
+
+
 def _largest_entry(maps, vector, power=0):
     along = torch.einsum("nchw,c->nhw", maps, vector) / vector.abs().sum()
     cosine = torch.einsum("nchw,c->nhw", maps, vector) / vector.norm() / maps.norm(dim=1).clamp_min(1e-12)
@@ -1428,6 +1546,17 @@ DIRECTION = CodeExercise(
             _not_normalised,
         ),
         Mistake(
+            "no-length",
+            "The direction's length is divided out nowhere, neither of the scalar product nor of the cosine: put "
+            "`vector / vector.norm()` for the vector.",
+            _no_length,
+        ),
+        Mistake(
+            "squared-length",
+            "You divide by the direction's squared length, so a longer vector scores less. Divide h·v by `vector.norm()` once.",
+            _squared_length,
+        ),
+        Mistake(
             "sum-of-entries",
             "You divide by the sum of the entries' absolute values. The length of a vector is the root of the sum of squares, "
             "`vector.norm()`.",
@@ -1448,8 +1577,8 @@ DIRECTION = CodeExercise(
         ),
         Mistake(
             "no-floor",
-            "The cosine is not cut off below. Where it is negative, an even power makes a virtue of it: pointing away "
-            "would be rewarded. Take max(cos, 0.1).",
+            "The cosine is not cut off below. Where it is negative, so is h·v, and an odd power makes a virtue of both: "
+            "pointing away would be rewarded. Take max(cos, 0.1).",
             _no_cosine_floor,
         ),
         Mistake(
@@ -1834,8 +1963,8 @@ FOOLING = CodeExercise(
         ),
         Mistake(
             "one-step",
-            "With eight steps your function runs the network no more often than with one: `steps` plays no part. The gradient "
-            "holds only close to where it was computed, so go on in small steps, each with a new one.",
+            "With eight steps your function runs the network no more often than with one. A gradient holds only close to where "
+            "it was computed, so go on in small steps, each with a new one.",
             _one_large_step,
         ),
         Mistake(
@@ -1845,8 +1974,8 @@ FOOLING = CodeExercise(
         ),
         Mistake(
             "channel-ignored",
-            "Your picture is the same for channel 1 and for channel 2: `channel` plays no part. The score is "
-            "`acts[layer][0, channel].mean()`.",
+            "Your picture is the same for channel 1 and for channel 2, so the channel does not steer the change. Step along "
+            "the gradient of `acts[layer][0, channel].mean()`.",
             _random_once,
         ),
         Mistake(
