@@ -192,7 +192,7 @@ def _told_apart_by_value(one: AnswerExercise) -> Iterator[str]:
 
 def _told_apart_by_outcome(one: CodeExercise) -> Iterator[str]:
     """A diagnosis by equal outcomes: others must come close in form, and none so close that rounding decides."""
-    listed = [(mistake.name, one.outcomes(one.wrong_example(mistake))) for mistake in one.mistakes]
+    listed = [(mistake.name, outcomes) for mistake, outcomes in one.mistake_outcomes]
     others = listed + [(f"unlisted {n}", one.outcomes(one.made(wrong))) for n, wrong in enumerate(one.unlisted, start=1)]
     for name, outcomes in listed:
         alike = [

@@ -165,7 +165,8 @@ class CodeExercise(Exercise):
         return self.outcomes(self.reference)
 
     @functools.cached_property
-    def _mistake_outcomes(self) -> list[tuple[Mistake, list[Outcome]]]:
+    def mistake_outcomes(self) -> list[tuple[Mistake, list[Outcome]]]:
+        """What each known mistake does in each case."""
         return [(mistake, self.outcomes(self.wrong_example(mistake))) for mistake in self.mistakes]
 
     def wrong_example(self, mistake: Mistake) -> Callable:
@@ -273,7 +274,7 @@ class CodeExercise(Exercise):
         def same(known: list[Outcome], given: list[Outcome]) -> bool:
             return all(same_outcome(one, other, self.rtol, self.atol) for one, other in zip(known, given, strict=True))
 
-        for mistake, wrong in self._mistake_outcomes:
+        for mistake, wrong in self.mistake_outcomes:
             # Right values with a changed input can only be a mistake that changes the same one, and the reverse.
             if failing != bool(self._failures(wrong)) or (not failing and self._changed(wrong) != self._changed(outcomes)):
                 continue
