@@ -32,7 +32,7 @@ help:
 	@echo "make lab           open the lessons in JupyterLab (LESSON=$(LESSON))"
 	@echo "make test          check everything: style, exercises, package, notebooks, browser"
 	@echo "make lint          check the style only"
-	@echo "make notebooks     build notebooks/*.ipynb from notebooks/source/*.md, where changed"
+	@echo "make notebooks     build notebooks/*.ipynb from vizcourse/lessons/*/lesson.md, where changed"
 	@echo "make solutions     write the solved notebooks to $(SOLUTIONS)"
 	@echo "make test-browser  drive the lessons in a real JupyterLab and Chromium"
 	@echo "make test-colab    run notebooks and widgets with the versions that Colab has"

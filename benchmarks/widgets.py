@@ -24,8 +24,8 @@ from IPython.core.inputtransformer2 import TransformerManager
 from IPython.display import display
 
 from vizcourse import notebooks
-from vizcourse.lessons import LESSONS, lesson
-from vizcourse.widgets.core import Explorer
+from vizcourse.course import LESSONS, lesson
+from vizcourse.widgets import Explorer
 
 
 def explorers(entry) -> dict[str, Explorer]:

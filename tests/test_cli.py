@@ -111,7 +111,7 @@ def test_doctor_never_breaks(monkeypatch, tmp_path, capsys):
         "vizcourse.models.zoo",
         "vizcourse.worlds",
         "vizcourse.worlds.photos",
-        "vizcourse.lessons",
+        "vizcourse.course",
     ):
         monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setattr(doctor, "_device", _breaks)

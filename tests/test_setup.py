@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import vizcourse
-from vizcourse.lessons import LESSONS, lesson
+from vizcourse.course import LESSONS, lesson
 
 
 @pytest.fixture(autouse=True)

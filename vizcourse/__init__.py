@@ -26,8 +26,8 @@ def setup(name: str) -> None:
     import torchvision
 
     from vizcourse import exercises, plotting  # noqa: F401  (plotting for matplotlib, which is frozen below)
+    from vizcourse.course import lesson
     from vizcourse.exercises import core
-    from vizcourse.lessons import lesson
     from vizcourse.worlds import photos
 
     entry = lesson(name)

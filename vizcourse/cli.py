@@ -77,9 +77,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from vizcourse.course import LESSONS, lesson
     from vizcourse.exercises.check import check
     from vizcourse.exercises.mutants import check_mutants
-    from vizcourse.lessons import LESSONS, lesson
 
     checking = check_mutants if options.mutants else check
     return 0 if checking([lesson(name) for name in options.lesson] or LESSONS) else 1

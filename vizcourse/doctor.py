@@ -155,8 +155,8 @@ def _weights() -> Iterator[Finding]:
 
 
 def _exercises() -> Iterator[Finding]:
+    from vizcourse.course import LESSONS
     from vizcourse.exercises.core import tally
-    from vizcourse.lessons import LESSONS
 
     for lesson in LESSONS:
         solved, all_of_them = tally(lesson.number)

@@ -1,6 +1,6 @@
 """From lesson source to notebook, one way: MyST Markdown -> stamped -> executed -> tidied ``.ipynb``.
 
-Authors edit ``notebooks/source/NN_slug.md`` and run ``make notebooks``, which is
+Authors edit ``vizcourse/lessons/<slug>/lesson.md`` and run ``make notebooks``, which is
 ``python -m vizcourse.notebooks build [NN ...] [--force]``. Learners open ``notebooks/NN_slug.ipynb``.
 Building needs jupytext and nbclient (the ``test`` extra); ``solutions`` needs neither.
 """
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 
-from vizcourse.lessons import LESSONS, Lesson, lesson
+from vizcourse.course import LESSONS, Lesson, lesson
 
 ROOT = Path(__file__).resolve().parent.parent
 LARGEST = 2_000_000  # bytes: code hosts and Colab show larger notebooks slowly or not at all
@@ -79,7 +79,7 @@ def repository() -> str:
 
 def source_path(entry: Lesson) -> Path:
     """What the author edits."""
-    return ROOT / "notebooks" / "source" / f"{entry.stem}.md"
+    return entry.room / "lesson.md"
 
 
 def notebook_path(entry: Lesson) -> Path:
@@ -103,7 +103,7 @@ def assemble(source: str, number: str, stem: str, repository: str) -> dict:
     """Turn MyST Markdown into a notebook with badges, set-up cell and exercise marks, not yet executed.
 
     Args:
-        source: text of ``notebooks/source/{stem}.md``.
+        source: text of the lesson's ``lesson.md``.
         number: number of the lesson, for the set-up cell, for example ``"01"``.
         stem: file name of the notebook without its ending.
         repository: address of the course on its code host.
@@ -424,7 +424,7 @@ def assemble_lesson(entry: Lesson) -> dict:
     """
     source = source_path(entry)
     if not source.is_file():
-        raise BuildError(f"notebooks/source/{source.name} is missing, but lesson {entry.number} is listed.")
+        raise BuildError(f"{entry.slug}/lesson.md is missing, but lesson {entry.number} is listed.")
     return assemble(source.read_text(encoding="utf-8"), entry.number, entry.stem, repository())
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.browser.lab import Lab, browse, serve
 from vizcourse import notebooks
+from vizcourse.course import LESSONS
 from vizcourse.exercises import core
-from vizcourse.lessons import LESSONS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 # Filled in where JupyterLab could not show an output.

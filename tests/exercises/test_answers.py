@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from vizcourse.course import LESSONS
 from vizcourse.exercises import (
     answer,
     choose,
@@ -21,7 +22,6 @@ from vizcourse.exercises import (
 from vizcourse.exercises.core import AnswerExercise, ExerciseError, expected_bundle, registered, solution_cell
 from vizcourse.exercises.feedback import bundle
 from vizcourse.exercises.progress import record_attempt, store
-from vizcourse.lessons import LESSONS
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,14 @@
 
 import dataclasses
 import random
-import types
 
 import pytest
 import torch
 
+from vizcourse.course import LESSONS, Lesson
 from vizcourse.exercises import check as checking
 from vizcourse.exercises.check import cells_in, check, problems_of
 from vizcourse.exercises.core import Mistake
-from vizcourse.lessons import LESSONS
 
 
 def test_the_toys_are_right(toys):
@@ -147,7 +146,7 @@ def test_blank_cells_are_seen_as_not_started(toys):
 
 
 def test_counts_and_exit(toys, monkeypatch, capsys):
-    lesson = types.SimpleNamespace(number="99", slug="toys", title="Toys")
+    lesson = Lesson("99", "toys", "Toys", "", 5, 1)
     monkeypatch.setattr(checking, "exercises_of", lambda one: tuple(toys.values()))
     assert check([lesson]) is True
     lines = capsys.readouterr().out.splitlines()
@@ -160,7 +159,7 @@ def test_counts_and_exit(toys, monkeypatch, capsys):
     assert "the id stands twice" in capsys.readouterr().out
 
     monkeypatch.setattr(checking, "exercises_of", lambda one: (toys["99.2"],))
-    assert check([types.SimpleNamespace(number="01", slug="toys", title="Toys")]) is False
+    assert check([Lesson("01", "toys", "Toys", "", 5, 1)]) is False
     assert "does not begin with the lesson's number, 1" in capsys.readouterr().out
 
 

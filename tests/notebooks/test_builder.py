@@ -191,11 +191,13 @@ def test_solving_replaces_exercise_cells_only():
 
 
 def test_only_what_changed_is_built(tmp_path, monkeypatch):
-    from vizcourse.lessons import Lesson
+    from vizcourse import course
 
-    toy = Lesson("09", "toy", "Toy", "Promise.", 5, 1)
-    source = tmp_path / "notebooks" / "source" / "09_toy.md"
+    toy = course.Lesson("09", "toy", "Toy", "Promise.", 5, 1)
+    monkeypatch.setattr(course, "ROOMS", tmp_path / "rooms")
+    source = tmp_path / "rooms" / "toy" / "lesson.md"
     source.parent.mkdir(parents=True)
+    (tmp_path / "notebooks").mkdir()
     source.write_text(HEAD + cell("1 + 1"))
     (tmp_path / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{REPOSITORY}"\n')
     (tmp_path / "README.md").write_text("git clone HERE vizcourse\n<!-- lessons -->\nold\n<!-- /lessons -->\nafter\n")

@@ -4,13 +4,12 @@ import difflib
 import os
 import re
 import socket
-from importlib import import_module
 
 import pytest
 
 from vizcourse import notebooks
+from vizcourse.course import LESSONS
 from vizcourse.exercises.core import ChoiceExercise
-from vizcourse.lessons import LESSONS
 
 pytest.importorskip("jupytext")
 every_lesson = pytest.mark.parametrize("entry", LESSONS, ids=lambda entry: entry.stem)
@@ -68,7 +67,7 @@ def test_stored_outputs_are_tidy(entry):
 @every_lesson
 def test_every_exercise_has_one_cell_and_is_not_started(entry):
     cells = notebooks.exercise_cells(shipped(entry)["cells"])
-    listed = import_module(f"vizcourse.exercises.{entry.slug}").EXERCISES
+    listed = entry.part("exercises").EXERCISES
     names = [cell["metadata"]["vizcourse"]["exercise"] for cell in cells]
     assert names == [exercise.id for exercise in listed]
     for name, cell in zip(names, cells, strict=True):
@@ -117,7 +116,10 @@ def test_noise_is_recognised(text):
     assert noise(text)
 
 
-@pytest.mark.parametrize("text", ["0.0072 of 1,000", "equal within 0.00001", "a part in a million", "e-mail", "3 sizes", "1e-3 allowed", "84 %", "12 steps"])
+@pytest.mark.parametrize(
+    "text",
+    ["0.0072 of 1,000", "equal within 0.00001", "a part in a million", "e-mail", "3 sizes", "1e-3 allowed", "84 %", "12 steps"],
+)
 def test_what_is_no_noise(text):
     assert not noise(text)
 
@@ -163,7 +165,7 @@ def plain(text):
 @every_lesson
 def test_the_options_of_every_choice_stand_above_its_cell(entry):
     source = notebooks.source_path(entry).read_text(encoding="utf-8")
-    for exercise in import_module(f"vizcourse.exercises.{entry.slug}").EXERCISES:
+    for exercise in entry.part("exercises").EXERCISES:
         if not isinstance(exercise, ChoiceExercise):
             continue
         above = source.partition(f'choose("{exercise.id}"')[0].rpartition(f"### Exercise {exercise.id} ")[2]

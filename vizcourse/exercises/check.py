@@ -5,8 +5,6 @@ wrong solutions are refused too; each diagnosis was put to at least two other wr
 for none of them; the solved cell runs and gives ✓; the blank cell of the notebook gives ○.
 """
 
-import importlib
-import importlib.util
 import itertools
 import linecache
 import math
@@ -312,10 +310,7 @@ def _run_cell(one: Exercise, cell: str) -> tuple[list[Feedback], str | None]:
 
 
 def _widgets_of(lesson: Any) -> int:
-    name = f"vizcourse.widgets.{lesson.slug}"
-    if importlib.util.find_spec("vizcourse.widgets") is None or importlib.util.find_spec(name) is None:
-        return 0
-    return len(getattr(importlib.import_module(name), "WIDGETS", ()))
+    return len(getattr(lesson.part("widgets"), "WIDGETS", ()))
 
 
 def _said(verdict: Verdict) -> str:

@@ -11,8 +11,6 @@ An unfinished or wrong exercise never stops a notebook: it goes on with the refe
 
 import difflib
 import hashlib
-import importlib
-import importlib.util
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -90,16 +88,13 @@ class ExerciseError(ValueError):
 
 
 def exercises_of(lesson: Any) -> tuple[Exercise, ...]:
-    """The exercises of a lesson (of `vizcourse.lessons`); none where its module does not exist yet."""
-    name = f"vizcourse.exercises.{lesson.slug}"
-    if importlib.util.find_spec(name) is None:
-        return ()
-    return importlib.import_module(name).EXERCISES
+    """The exercises of a lesson (of `vizcourse.course`); none where its module does not exist yet."""
+    return getattr(lesson.part("exercises"), "EXERCISES", ())
 
 
 def exercise(identifier: str) -> Exercise:
     """The exercise with this id. Raises ExerciseError, with the closest ids, when there is none."""
-    from vizcourse.lessons import LESSONS
+    from vizcourse.course import LESSONS
 
     if not isinstance(identifier, str):
         raise ExerciseError(
@@ -262,7 +257,7 @@ def progress(lessons: str | None = None) -> None:
     lessons: "all" for a table of each lesson, a number or slug for another lesson's; by default the lesson that
     `vizcourse.setup` named, or all where there was no set-up.
     """
-    from vizcourse.lessons import LESSONS, lesson
+    from vizcourse.course import LESSONS, lesson
 
     entries = store().read()["exercises"]
     wanted = _lesson_at_hand if lessons is None else lessons
@@ -296,7 +291,7 @@ def begin(number: str) -> None:
 
 def tally(number: str) -> tuple[int, int]:
     """How many exercises of the lesson with this number are solved, and how many there are."""
-    from vizcourse.lessons import lesson
+    from vizcourse.course import lesson
 
     exercises = exercises_of(lesson(number))
     entries = store().read()["exercises"]

@@ -182,8 +182,8 @@ def _people(count: int) -> str:
 def _known_exercises(errors: TextIO) -> dict[str, Any]:
     """The course's own exercises by id; where they cannot be imported, the report does without their titles."""
     try:
+        from vizcourse.course import LESSONS
         from vizcourse.exercises.core import exercises_of
-        from vizcourse.lessons import LESSONS
 
         return {one.id: one for lesson in LESSONS for one in exercises_of(lesson)}
     except Exception as error:

@@ -1,0 +1,1 @@
+"""The lessons, one room each: text, exercises, widgets, study. `vizcourse.course` lists them."""

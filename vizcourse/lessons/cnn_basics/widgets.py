@@ -1,0 +1,481 @@
+"""Explorers of lesson 01: the kernel lab, the activation cube, and silencing channels."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets
+import torch
+from torch import Tensor, nn
+
+from vizcourse import plotting
+from vizcourse.hooks import capture, replay
+from vizcourse.methods.convolution import gradient_field, output_size
+from vizcourse.widgets import Explorer, Notice, row
+from vizcourse.worlds import photos, shapes
+
+#: Kernels worth trying first, by name; each fits into 3 × 3 or 5 × 5.
+PRESETS: dict[str, list[list[float]]] = {
+    "identity": [[0, 0, 0], [0, 1, 0], [0, 0, 0]],
+    "blur": [[1 / 9] * 3] * 3,
+    "sharpen": [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
+    "every edge": [[0, 1, 0], [1, -4, 1], [0, 1, 0]],
+    "emboss": [[-2, -1, 0], [-1, 1, 1], [0, 1, 2]],
+    "spot, 5 × 5": [
+        [-1, -1, -1, -1, -1],
+        [-1, 1, 2, 1, -1],
+        [-1, 2, 4, 2, -1],
+        [-1, 1, 2, 1, -1],
+        [-1, -1, -1, -1, -1],
+    ],
+    "slanted line, 5 × 5": [
+        [4, -1, -1, -1, -1],
+        [-1, 4, -1, -1, -1],
+        [-1, -1, 4, -1, -1],
+        [-1, -1, -1, 4, -1],
+        [-1, -1, -1, -1, 4],
+    ],
+}
+OWN_KERNEL, OWN_PICTURE = "my own", "my upload"
+
+
+@functools.cache
+def _picture(name: str, size: int = 128) -> Tensor:
+    """A picture of the kernel lab, ``(3, size, size)``: shapes, or a photograph from scikit-image."""
+    if name == "shapes":
+        return shapes.render(shapes.sample(1, seed=4, sizes=(30, 45), number_of_shapes=4), size=size)[0]
+    if name == "stripes":
+        across = torch.arange(size) * (2 * torch.pi / 16)
+        wave = 0.5 + 0.5 * torch.sin(across)
+        half = torch.cat([wave.expand(size // 2, size), wave[: size - size // 2, None].expand(-1, size)])
+        return half.expand(3, -1, -1)
+    return photos.samples(grey=True)[name](size)[0].expand(3, -1, -1)
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """A picture ``(H, W)``, a kernel, what the kernel makes of it, and the kernel's total."""
+
+    picture: Tensor
+    kernel: Tensor
+    values: Tensor
+    stride: int
+    padding: int
+
+
+class KernelLab(Explorer):
+    """Edit a 3 × 3 or 5 × 5 kernel and see its feature map at once."""
+
+    title = "Kernel lab: edit the kernel, watch the feature map"
+    width = 860
+
+    def make_controls(self) -> dict[str, Any]:
+        samples = [name for name in ("cat", "astronaut", "coffee", "brick", "coins") if name in photos.samples(grey=True)]
+        style = {"description_width": "initial"}
+        cells = {
+            f"cell_{r}{c}": ipywidgets.FloatText(
+                value=float((r, c) == (2, 2)),
+                step=0.5,
+                description=f"r{r} c{c}",
+                style={"description_width": "0px"},
+                layout=ipywidgets.Layout(width="62px", margin="1px"),
+            )
+            for r in range(5)
+            for c in range(5)
+        }
+        for control in cells.values():
+            control.add_class("vizcourse-cell")
+        self.upload = ipywidgets.FileUpload(
+            accept="image/*", multiple=False, description="Upload a picture", layout=ipywidgets.Layout(width="170px")
+        )
+        return {
+            "picture": ipywidgets.Dropdown(
+                options=["shapes", "stripes", *samples, OWN_PICTURE], description="Picture", style=style
+            ),
+            "upload": self.upload,
+            "colour": ipywidgets.Dropdown(options=["grey", "red", "green", "blue"], description="Input channel", style=style),
+            "preset": ipywidgets.Dropdown(options=[*PRESETS, OWN_KERNEL], description="Kernel", style=style),
+            "size": ipywidgets.ToggleButtons(
+                options=[("3 × 3", 3), ("5 × 5", 5)], description="Kernel size", style={"button_width": "60px"}
+            ),
+            "stride": ipywidgets.IntSlider(1, 1, 6, description="Stride"),
+            "padding": ipywidgets.IntSlider(0, 0, 4, description="Padding"),
+            "relu": ipywidgets.Checkbox(False, description="ReLU (cut off below zero)", indent=False),
+            **cells,
+        }
+
+    def arrange(self) -> ipywidgets.Widget:
+        c = self.controls
+        self._grid = ipywidgets.GridBox(layout=ipywidgets.Layout(grid_template_columns="repeat(3, 66px)"))
+        self._show_cells()
+        left = ipywidgets.VBox([c["preset"], c["size"], self._grid], layout=ipywidgets.Layout(margin="0 24px 0 0"))
+        right = ipywidgets.VBox([c["picture"], c["upload"], c["colour"], c["stride"], c["padding"], c["relu"]])
+        return row(left, right)
+
+    def _show_cells(self) -> None:
+        size = self.controls["size"].value
+        inner = _inner(size)
+        self._grid.children = [self.controls[f"cell_{r}{c}"] for r in inner for c in inner]
+        self._grid.layout.grid_template_columns = f"repeat({size}, 66px)"
+
+    def settle(self, name: str) -> None:
+        if name == "size":
+            self._show_cells()
+        elif name == "preset" and self.controls["preset"].value != OWN_KERNEL:
+            self._fill(PRESETS[self.controls["preset"].value])
+        elif name == "upload" and self.controls["upload"].value:
+            self.controls["picture"].value = OWN_PICTURE
+        elif name.startswith("cell_") and not self._filling:
+            self.controls["preset"].value = OWN_KERNEL
+
+    _filling = False
+
+    def _fill(self, kernel: Sequence[Sequence[float]]) -> None:
+        """Write a kernel into the cells, as one change."""
+        inner = _inner(len(kernel))
+        self._filling = True
+        try:
+            with self._holding():
+                self.controls["size"].value = len(kernel)
+                for r in range(5):
+                    for c in range(5):
+                        inside = r in inner and c in inner
+                        value = kernel[r - inner.start][c - inner.start] if inside else 0.0
+                        self.controls[f"cell_{r}{c}"].value = float(value)
+        finally:
+            self._filling = False
+
+    def set(self, kernel: Any = None, **values: Any) -> KernelLab:
+        """Like ``Explorer.set``, and takes a whole kernel: ``lab.set(kernel=[[-1, 0, 1]] * 3, stride=2)``."""
+        if kernel is not None:
+            table = torch.as_tensor(kernel, dtype=torch.float32)
+            if table.shape not in ((3, 3), (5, 5)) or not table.isfinite().all():
+                raise ValueError(f"A kernel is a 3 × 3 or 5 × 5 table of finite numbers, not {tuple(table.shape)}.")
+            with self._holding():
+                self.controls["preset"].value = OWN_KERNEL
+                self._fill(table.tolist())
+        return super().set(**values)
+
+    @property
+    def kernel(self) -> Tensor:
+        """The kernel in the cells, ``(3, 3)`` or ``(5, 5)``."""
+        return _kernel(self.state)
+
+    def answer_value(self) -> list[list[float]]:
+        return self.kernel.tolist()
+
+    def compute(self, **state: Any) -> FeatureMap:
+        if state["picture"] == OWN_PICTURE:
+            if not state["upload"]:
+                raise Notice("Choose a picture of yours with the upload button first (JPEG, PNG, WebP or GIF).")
+            try:
+                image = photos.load(state["upload"], size=128)[0]
+            except ValueError as error:
+                raise Notice(str(error)) from None
+        else:
+            image = _picture(state["picture"])
+        channels = {"grey": [0.299, 0.587, 0.114], "red": [1.0, 0, 0], "green": [0, 1.0, 0], "blue": [0, 0, 1.0]}
+        flat = torch.einsum("chw,c->hw", image, torch.tensor(channels[state["colour"]]))
+        kernel = _kernel(state)
+        if not kernel.isfinite().all():
+            raise Notice("Every number of the kernel must be finite.")
+        values = nn.functional.conv2d(flat[None, None], kernel[None, None], stride=state["stride"], padding=state["padding"])[
+            0, 0
+        ]
+        return FeatureMap(flat, kernel, values.relu() if state["relu"] else values, state["stride"], state["padding"])
+
+    def draw(self, result: FeatureMap) -> bytes:
+        figure, axes = plotting.new(
+            9.6,
+            3.5,
+            1,
+            3,
+            gridspec_kw={"width_ratios": [1, 0.8, 1.25]},
+            margins={"left": 0.01, "right": 0.95, "top": 0.92, "bottom": 0.03, "wspace": 0.06},
+        )
+        height, width = result.picture.shape
+        plotting.picture(axes[0], result.picture, f"picture, {height} × {width}", cmap="gray", vmin=0, vmax=1)
+        plotting.signed(axes[1], result.kernel, f"kernel (sum {float(result.kernel.sum()):.3g})", bar=False, numbers=True)
+        rows, columns = result.values.shape
+        plotting.signed(axes[2], result.values, f"feature map, {rows} × {columns}")
+        return plotting.png(figure, dpi=90)
+
+    def describe(self, result: FeatureMap) -> str:
+        rows, columns = result.values.shape
+        size, stride, padding = len(result.kernel), result.stride, result.padding
+        side = len(result.picture)
+        return (
+            f"{side} pixels, window {size}, stride {stride}, padding {padding}: "
+            f"⌊({side} + 2·{padding} − {size}) / {stride}⌋ + 1 = {output_size(side, size, stride, padding)}, so the feature "
+            f"map is {rows} × {columns}. Its values run from {float(result.values.min()):.2f} to "
+            f"{float(result.values.max()):.2f}; red is positive, blue negative, white zero."
+        )
+
+
+def _inner(size: int) -> range:
+    """Rows (and columns) of the 5 × 5 cells that a kernel of this size fills."""
+    return range((5 - size) // 2, (5 + size) // 2)
+
+
+def _kernel(state: dict[str, Any]) -> Tensor:
+    inner = _inner(state["size"])
+    return torch.tensor([[float(state[f"cell_{r}{c}"]) for c in inner] for r in inner])
+
+
+@dataclass(frozen=True)
+class Slices:
+    """One picture, one layer's activation ``(C, h, w)``, and the chosen channel, row and column."""
+
+    image: Tensor
+    layer: str
+    activation: Tensor
+    channel: int
+    row: int
+    column: int
+    field: tuple[int, int, int, int]
+
+
+class CubeExplorer(Explorer):
+    """Slice a layer's activation cube by channel and by position.
+
+    Args:
+        model: a classifier whose ``layers`` give ``(N, C, h, w)``.
+        images: pictures to choose from, ``(N, 3, H, W)``.
+        layers: names of the layers to choose from; by default every ReLU and pooling layer with spatial extent.
+    """
+
+    title = "Activation cube: a layer, sliced by channel and by position"
+    width = 900
+
+    def __init__(self, model: nn.Module, images: Tensor, layers: Sequence[str] | None = None) -> None:
+        self.model, self.images = model, images
+        self.layers = list(layers) if layers is not None else _spatial_layers(model, images[:1])
+        with torch.no_grad(), capture(model, self.layers) as acts:
+            model(images)
+        self.activations = {name: acts[name] for name in self.layers}
+        self._fields: dict[tuple[str, int, int], tuple[int, int, int, int]] = {}
+        super().__init__()
+
+    def make_controls(self) -> dict[str, Any]:
+        first = self.activations[self.layers[0]]
+        style = {"description_width": "initial"}
+        return {
+            "picture": ipywidgets.IntSlider(0, 0, len(self.images) - 1, description="Picture"),
+            "layer": ipywidgets.Dropdown(options=self.layers, description="Layer", style=style),
+            "channel": ipywidgets.IntSlider(0, 0, first.shape[1] - 1, description="Channel"),
+            "row": ipywidgets.IntSlider(first.shape[2] // 2, 0, first.shape[2] - 1, description="Row"),
+            "column": ipywidgets.IntSlider(first.shape[3] // 2, 0, first.shape[3] - 1, description="Column"),
+        }
+
+    def settle(self, name: str) -> None:
+        if name != "layer":
+            return
+        # The place in the picture stays where it was; only the grid over it becomes coarser or finer.
+        _, channels, *grid = self.activations[self.controls["layer"].value].shape
+        self.controls["channel"].max = channels - 1
+        for control, size in zip(("row", "column"), grid, strict=True):
+            slider = self.controls[control]
+            place = (slider.value + 0.5) / (slider.max + 1)
+            slider.max = size - 1
+            slider.value = min(int(place * size), size - 1)
+
+    def compute(self, picture: int, layer: str, channel: int, row: int, column: int) -> Slices:
+        activation = self.activations[layer][picture]
+        channels, rows, columns = activation.shape
+        if channel >= channels or row >= rows or column >= columns:
+            raise Notice(f"{layer} has {channels} channels of {rows} × {columns}.")
+        return Slices(self.images[picture], layer, activation, channel, row, column, self._field(layer, row, column))
+
+    def _field(self, layer: str, row: int, column: int) -> tuple[int, int, int, int]:
+        """Left, top, width and height of the pixels that the position can see, from gradients, remembered."""
+        key = (layer, row, column)
+        if key not in self._fields:
+            # Noise opens far more ReLUs than pictures do, and a shut ReLU hides a pixel from the gradient.
+            noise = torch.rand(24, *self.images.shape[1:], generator=torch.Generator().manual_seed(0))
+            seen = gradient_field(self.model, layer, noise, (row, column)) > 0
+            rows, columns = seen.any(1).nonzero().flatten(), seen.any(0).nonzero().flatten()
+            self._fields[key] = (
+                (int(columns[0]), int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
+                if len(rows)
+                else (0, 0, 0, 0)
+            )
+        return self._fields[key]
+
+    def draw(self, result: Slices) -> bytes:
+        figure, axes = plotting.new(
+            10,
+            3.1,
+            1,
+            5,
+            gridspec_kw={"width_ratios": [1, 1.1, 1, 0.14, 1.15]},
+            margins={"left": 0.01, "right": 0.99, "top": 0.84, "bottom": 0.15, "wspace": 0.1},
+        )
+        axes[3].axis("off")  # room for the labels of the last axis
+        plotting.picture(axes[0], result.image, "picture, and what\nthe position can see")
+        if result.field[2]:
+            plotting.box(axes[0], *result.field)
+        plotting.feature_maps(
+            axes[1],
+            result.activation,
+            f"layer {result.layer}:\n{len(result.activation)} channels",
+            chosen=[result.channel],
+            numbered=True,
+        )
+        plotting.picture(axes[2], result.activation[result.channel], f"channel {result.channel}", cmap=plotting.SEQUENTIAL)
+        plotting.box(axes[2], result.column, result.row, 1, 1)
+        vector = result.activation[:, result.row, result.column]
+        colours = [plotting.RED if channel == result.channel else plotting.BLUE for channel in range(len(vector))]
+        axes[4].bar(range(len(vector)), vector.tolist(), color=colours, width=1.0)
+        axes[4].set_title(f"position ({result.row}, {result.column}):\nactivation of all channels", fontsize=10)
+        axes[4].set_xlabel("channel")
+        return plotting.png(figure, dpi=90)
+
+    def describe(self, result: Slices) -> str:
+        value = float(result.activation[result.channel, result.row, result.column])
+        left, top, width, height = result.field
+        sees = (
+            f"sees rows {top} to {top + height - 1} and columns {left} to {left + width - 1} of the picture"
+            if width
+            else "answers to no pixel of these pictures here (its ReLU is shut)"
+        )
+        channels, rows, columns = result.activation.shape
+        return (
+            f"Layer {result.layer} is a cube of {channels} channels × {rows} rows × {columns} columns. The neuron of channel "
+            f"{result.channel} at position ({result.row}, {result.column}) has the activation {value:.3f}; the position {sees}."
+        )
+
+
+def _spatial_layers(model: nn.Module, image: Tensor) -> list[str]:
+    """Names of the ReLU and pooling layers whose output has spatial extent."""
+    kinds = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d)
+    names = [name for name, module in model.named_modules() if isinstance(module, kinds)]
+    with torch.no_grad(), capture(model, names) as acts:
+        model(image)
+    return [name for name in names if name in acts and acts[name].ndim == 4 and acts[name].shape[-1] > 1]
+
+
+@dataclass(frozen=True)
+class Silenced:
+    """A picture, its class probabilities before and after, and the maps of the silenced channels."""
+
+    image: Tensor
+    label: str | None
+    layer: str
+    channels: tuple[int, ...]
+    activation: Tensor
+    before: Tensor
+    after: Tensor
+
+
+class Silencer(Explorer):
+    """Set channels of a trained network to zero and watch the class probabilities.
+
+    Args:
+        model: a classifier with an attribute ``classes``, or pass ``classes``.
+        images: pictures to choose from, ``(N, 3, H, W)``.
+        labels: their class indices, ``(N,)``; optional.
+        layers: names of layers to choose from; by default every ReLU layer with spatial extent.
+        classes: names of the classes.
+    """
+
+    title = "Silence a channel: switch it off, watch the answer"
+    width = 860
+
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor | None = None,
+        layers: Sequence[str] | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        self.model, self.images, self.labels = model, images, labels
+        self.layers = (
+            list(layers)
+            if layers is not None
+            else [name for name in _spatial_layers(model, images[:1]) if isinstance(model.get_submodule(name), nn.ReLU)]
+        )
+        self.classes = tuple(classes if classes is not None else model.classes)
+        # Everything up to the layer is computed once a picture; moving a control runs only what comes after it.
+        self._tail = functools.lru_cache(maxsize=64)(lambda layer, picture: replay(model, layer, images[picture : picture + 1]))
+        super().__init__()
+
+    def make_controls(self) -> dict[str, Any]:
+        style = {"description_width": "initial"}
+        return {
+            "picture": ipywidgets.IntSlider(0, 0, len(self.images) - 1, description="Picture"),
+            "layer": ipywidgets.Dropdown(options=self.layers, value=self.layers[-1], description="Layer", style=style),
+            "channels": ipywidgets.Text(
+                "",
+                description="Silent channels",
+                placeholder="for example 3, 7 or 10-20",
+                continuous_update=True,
+                style=style,
+            ),
+        }
+
+    def compute(self, picture: int, layer: str, channels: str) -> Silenced:
+        tail = self._tail(layer, picture)
+        silent = _channels(channels, tail.activation.shape[1], layer)
+        activation = tail.activation.clone()
+        activation[:, list(silent)] = 0
+        with torch.no_grad():
+            before, after = tail(tail.activation).softmax(1)[0], tail(activation).softmax(1)[0]
+        label = None if self.labels is None else self.classes[int(self.labels[picture])]
+        return Silenced(self.images[picture], label, layer, silent, tail.activation[0], before, after)
+
+    def draw(self, result: Silenced) -> bytes:
+        figure, axes = plotting.new(
+            9.6,
+            3.2,
+            1,
+            4,
+            gridspec_kw={"width_ratios": [1, 1, 0.14, 1.3]},
+            margins={"left": 0.01, "right": 0.99, "top": 0.91, "bottom": 0.15, "wspace": 0.1},
+        )
+        axes[2].axis("off")  # room for the names of the classes
+        plotting.picture(axes[0], result.image, f"picture{f': a {result.label}' if result.label else ''}")
+        plotting.feature_maps(
+            axes[1], result.activation, f"layer {result.layer}; framed: silenced", chosen=result.channels, numbered=True
+        )
+        plotting.probabilities(axes[3], self.classes, result.before, result.after, ("all channels on", "silenced"))
+        return plotting.png(figure, dpi=90)
+
+    def describe(self, result: Silenced) -> str:
+        before, after = int(result.before.argmax()), int(result.after.argmax())
+        what = (
+            "Nothing is silenced"
+            if not result.channels
+            else (
+                f"With channel{'s' if len(result.channels) > 1 else ''} {', '.join(map(str, result.channels))} of "
+                f"{result.layer} silenced"
+            )
+        )
+        changed = "the answer is" if before == after else f"the answer turns from {self.classes[before]} to"
+        return (
+            f"{what}: {changed} {self.classes[after]} ({float(result.after[after]):.2f}; probability of "
+            f"{self.classes[before]} before {float(result.before[before]):.2f}, now {float(result.after[before]):.2f})."
+        )
+
+
+def _channels(text: str, count: int, layer: str) -> tuple[int, ...]:
+    """Channel numbers from a text such as ``3, 7, 10-20``."""
+    chosen: set[int] = set()
+    for part in re.split(r"[,;\s]+", text.strip()):
+        if not part:
+            continue
+        match = re.fullmatch(r"(\d+)(?:[-–](\d+))?", part)
+        if not match:
+            raise Notice(f"{part!r} is no channel: write numbers such as 3, 7 or ranges such as 10-20.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first > last or last >= count:
+            raise Notice(f"{part}: layer {layer} has channels 0 to {count - 1}.")
+        chosen.update(range(first, last + 1))
+    return tuple(sorted(chosen))
+
+
+WIDGETS = (KernelLab, CubeExplorer, Silencer)

@@ -1,0 +1,184 @@
+"""Lesson 05's graded case: networks whose cues are right in 60 to 95 % of the pictures, and what alignments say about them.
+
+    python -m vizcourse.lessons.das.graded           # some six minutes on one core; writes graded.json
+    python -m vizcourse.lessons.das.graded --quick   # a trial with one short training, printed
+
+Each of `MIXES` times `SEEDS` networks learns from pictures in which every cue speaks for the class with its own reliability.
+Then three questions are put to it: whom does it follow where the cues disagree (behaviour alone); what does an alignment find,
+at two layers; and what does the same search find in networks that learned nothing. Every share is [value, low, high], a 95 %
+bootstrap interval over the pairs. The networks are small, and are not kept. The file is written after each network, and a
+second call goes on where the first ended; `--again` starts afresh.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+from vizcourse.lessons.das.study import shares
+from vizcourse.methods import das
+from vizcourse.models.networks import SmallResNet
+from vizcourse.worlds import shapes
+
+FILE = Path(__file__).with_name("graded.json")
+#: Reliability of background, colours and types (`shapes.CUES`) in the training pictures.
+MIXES = (
+    (0.95, 0.60, 0.60),
+    (0.60, 0.95, 0.60),
+    (0.60, 0.60, 0.95),
+    (0.80, 0.80, 0.80),
+    (0.70, 0.70, 0.90),
+    (0.60, 0.80, 0.90),
+    (0.80, 0.90, 0.70),
+    (0.70, 0.80, 0.85),
+)
+SEEDS, UNTRAINED = 5, 5
+#: Pixels, and shapes much larger than the article's, so that a network can tell the types at so few pixels.
+PIXELS, SHAPE, WIDTHS = 32, 40, (8, 16, 32)
+TRAINING, EPOCHS, BATCH, RATE = 3200, 3, 64, 4e-3
+CONFLICTS = 240
+#: Where alignments are searched: dimensions, pairs and steps. Before the last layer, where each step runs a part of the
+#: network, there are fewer.
+SITES = {"avgpool": (8, 60, 150), "layer1": (4, 24, 40)}
+
+
+def results() -> dict:
+    """What the study found, as it was written."""
+    return json.loads(FILE.read_text(encoding="utf-8"))
+
+
+def network(seed: int) -> SmallResNet:
+    """An untrained network: layer1, layer2 and layer3 with 8, 16 and 32 channels, one block each."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SmallResNet(len(shapes.CLASSES), WIDTHS, blocks=1, stem_stride=2).eval().requires_grad_(False)
+
+
+def pictures(count: int, seed: int, mix: Sequence[float], split: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures whose cues are right as often as `mix` says, and their classes."""
+    drawn = shapes.sample(count, seed, split=split, sizes=SHAPE, reliability=dict(zip(shapes.CUES, mix, strict=True)))
+    return shapes.render(drawn, PIXELS), shapes.labels(drawn)
+
+
+def train(mix: Sequence[float], seed: int, count: int = TRAINING, epochs: int = EPOCHS) -> SmallResNet:
+    """A network for one mix of reliabilities: Adam with a one-cycle learning rate, single precision."""
+    images, labels = pictures(count, 100 + seed, mix, "train")
+    model = network(seed).train().requires_grad_(True).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=1e-2)
+    generator = torch.Generator().manual_seed(seed)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=epochs * -(-count // BATCH))
+    for _ in range(epochs):
+        for rows in torch.randperm(count, generator=generator).split(BATCH):
+            answers = model(images[rows].contiguous(memory_format=torch.channels_last))
+            optimizer.zero_grad()
+            functional.cross_entropy(answers, labels[rows]).backward()
+            optimizer.step()
+            schedule.step()
+    return model.eval().requires_grad_(False)
+
+
+def answers(model: SmallResNet, images: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return torch.cat([model(some).argmax(1) for some in images.split(64)])
+
+
+def truth(model: SmallResNet) -> dict[str, list[float]]:
+    """Behaviour alone: the share of cue conflicts that each cue decides."""
+    conflict = shapes.cue_conflict(CONFLICTS, seed=5, sizes=SHAPE)
+    said = answers(model, shapes.render(conflict.pictures, PIXELS))
+    return shares({cue: das.score((said == getattr(conflict, cue)).double()) for cue in shapes.CUES})
+
+
+def drawn_twins(split: str, count: int, cue: str, tipping: bool) -> tuple[list, list, list[str]]:
+    """Pictures, the same with one cue changed to another class, and that class.
+
+    The article's bases have cues that agree, so the changed cue stands alone against two. With ``tipping`` one of the two
+    others (each in turn) has already gone over to the new class, so the changed cue tips a balance of one to one.
+    """
+    pairs = shapes.pairs("background", count, seed=0, split=split, sizes=SHAPE)
+    names = [shapes.CLASSES[label] for label in pairs.counterfactual_labels]
+    others = [other for other in shapes.CUES if other != cue]
+    # Six ordered pairs of classes come in turn; each meets either of the other cues.
+    gone = [[others[number // 6 % 2]] if tipping else [] for number in range(count)]
+    bases = [shapes.edit(picture, new, over) for picture, new, over in zip(pairs.base, names, gone, strict=True)]
+    sources = [shapes.edit(picture, new, [cue, *over]) for picture, new, over in zip(pairs.base, names, gone, strict=True)]
+    return bases, sources, names
+
+
+def twins(split: str, count: int, cue: str, tipping: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """:func:`drawn_twins` as images, and their labels."""
+    bases, sources, names = drawn_twins(split, count, cue, tipping)
+    labels = torch.tensor([shapes.CLASSES.index(name) for name in names])
+    return shapes.render(bases, PIXELS), shapes.render(sources, PIXELS), labels
+
+
+def alignments(model: SmallResNet, layer: str, quick: bool, tipping: bool = False) -> dict:
+    """For each cue the IIA on held-out pairs, the full swap, random subspaces, and no swap at all."""
+    dim, count, steps = (4, 12, 3) if quick else SITES[layer]
+    rows = {}
+    for cue in shapes.CUES:
+        *seen, labels = twins("intervention", count, cue, tipping)
+        *unseen, held_labels = twins("intervention_test", count, cue, tipping)
+        site, held = (das.Site(model, layer, *part, batch=64) for part in (seen, unseen))
+        found = das.align_at(site, labels, dim=dim, steps=steps, progress=False)
+        scores = {
+            "held out": found.score(held, held_labels),
+            "full swap": das.full_swap(held, held_labels),
+            "random subspace": das.random_subspace(held, held_labels, dim, draws=3),
+            "no swap": das.score((held.answers == held_labels).double()),
+        }
+        rows[cue] = shares(scores)
+    return rows
+
+
+def measure(model: SmallResNet, quick: bool = False) -> dict:
+    """All that is asked of one network."""
+    found = {layer: alignments(model, layer, quick) for layer in SITES}
+    return {"truth": truth(model), **found, "tipping": alignments(model, "avgpool", quick, tipping=True)}
+
+
+def trained(mix: Sequence[float], seed: int, quick: bool = False) -> dict:
+    model = train(mix, seed, *((128, 1) if quick else (TRAINING, EPOCHS)))
+    images, labels = pictures(600, 5, mix, "test")
+    accuracy = das.score((answers(model, images) == labels).double())
+    return {"mix": list(mix), "seed": seed, **shares({"accuracy": accuracy}), **measure(model, quick)}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one short training; print and write nothing")
+    parser.add_argument("--again", action="store_true", help="forget what is in the file")
+    parser.add_argument("--backwards", action="store_true", help="begin at the end: for a second process beside the first")
+    parser.add_argument("--count", type=int, help="stop after so many networks")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        print(json.dumps(trained(MIXES[0], 0, quick=True)))
+        return
+    if options.again:
+        FILE.unlink(missing_ok=True)
+    jobs = [f"untrained {seed}" for seed in range(UNTRAINED)]
+    jobs += [f"{' '.join(map(str, mix))} seed {seed}" for seed in range(SEEDS) for mix in MIXES]
+    tasks = [lambda seed=seed: {"seed": seed, **measure(network(1000 + seed))} for seed in range(UNTRAINED)]
+    tasks += [lambda mix=mix, seed=seed: trained(mix, seed) for seed in range(SEEDS) for mix in MIXES]
+    done = 0
+    for job, task in sorted(zip(jobs, tasks, strict=True), key=lambda each: jobs.index(each[0]), reverse=options.backwards):
+        if FILE.exists() and job in results():
+            continue
+        if done == options.count:
+            break
+        measured = task()
+        # Read again, because another process may have added its part meanwhile; kept in the order of the jobs.
+        found = {**(results() if FILE.exists() else {}), job: measured}
+        lines = [f"{json.dumps(name)}:{json.dumps(found[name], separators=(',', ':'))}" for name in jobs if name in found]
+        FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        done += 1
+        print(job, "done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""The longer figures of lesson 07, drawn from rows of numbers, so that its cells stay short."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from vizcourse import plotting
+from vizcourse.methods.property_gradients import Average
+
+#: Colour and line of the trio of pets networks, everywhere in the lesson.
+STYLE = {"unbiased": (plotting.GREEN, "-"), "dark-cats": (plotting.BLUE, "--"), "dark-dogs": (plotting.RED, "-.")}
+#: The same for the three networks that saw plasters on nobody, on nevi, on both.
+PLASTER_STYLE = {"unbiased": (plotting.GREEN, "-"), "biased": (plotting.RED, "-."), "mixed": (plotting.BLUE, "--")}
+#: Factors as one says them.
+WORDS = {
+    "colour": "fur colour", "object": "animal", "scene": "scenery", "words": "the word CAT", "x": "place across",
+    "y": "place down", "mirrored": "whole picture mirrored", "facing": "animal turned about",
+}
+
+
+def table(axes: Axes, numbers: Tensor, title: str, rows: Sequence[str], columns: Sequence[str]) -> None:
+    """Numbers from 0 to 1, (rows, columns), as colours with the numbers in them."""
+    plotting.picture(axes, numbers, title, cmap=plotting.SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(columns)), columns, fontsize=8)
+    axes.set_yticks(range(len(rows)), rows)
+    for row, line in enumerate(numbers.tolist()):
+        for column, value in enumerate(line):
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=9,
+                      color="black" if value > 0.6 else "white")
+
+
+def dots(axes: Axes, scores: Mapping[str, Tensor], kinds: Sequence[str]) -> None:
+    """The score of each picture, cats (triangles) and dogs (dots) apart, for each network."""
+    for column, (name, numbers) in enumerate(scores.items()):
+        for offset, kind, marker in ((-0.2, "cat", "^"), (0.2, "dog", "o")):
+            own = [float(score) for score, each in zip(numbers, kinds, strict=True) if each == kind]
+            spread = [column + offset + 0.2 * ((7 * n) % len(own) / len(own) - 0.5) for n in range(len(own))]
+            axes.scatter(spread, own, s=14, alpha=0.7, color=STYLE[name][0], marker=marker)
+        axes.text(column, 1.03, name, ha="center", fontsize=9, transform=axes.get_xaxis_transform())
+    places = [column + offset for column in range(len(scores)) for offset in (-0.2, 0.2)]
+    axes.set_xticks(places, ["cats", "dogs"] * len(scores))
+
+
+def ranking(axes: Axes, rows: Sequence[Mapping], title: str, count: int = 12) -> None:
+    """The highest scores of all factors and networks; red without hatching: a cause that the network goes by."""
+    ranked = sorted(rows, key=lambda row: -row["score"])[:count]
+    errors = [[row["score"] - row["interval"][0] for row in ranked], [row["interval"][1] - row["score"] for row in ranked]]
+    axes.barh(range(len(ranked)), [row["score"] for row in ranked], xerr=errors, edgecolor="white",
+              color=[plotting.RED if row["used"] else plotting.GREY for row in ranked],
+              hatch=["" if row["used"] else "///" for row in ranked])
+    axes.set_yticks(range(len(ranked)), [label(row) for row in ranked], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_title(title, fontsize=11)
+    axes.set_xlabel("mean score")
+
+
+def label(row: Mapping) -> str:
+    """``fur colour · dark-cats``."""
+    return f"{WORDS.get(row['factor'], row['factor'])} · {row['network'].removeprefix('pets-')}"
+
+
+def against(axes: Axes, rows: Sequence[Mapping], key: str, label_of_key: str) -> None:
+    """One number of each factor and network against the share of conflicts that follow the factor."""
+    markers = {"unbiased": "o", "dark-cats": "^", "dark-dogs": "s"}
+    for name, (color, _) in STYLE.items():
+        own = [row for row in rows if row["network"] == f"pets-{name}"]
+        axes.scatter([row["by the factor"] for row in own], [row[key] for row in own], s=22, alpha=0.75, color=color,
+                     marker=markers[name], label=name)
+    axes.set_xlabel("conflicts answered by it (share)")
+    axes.set_ylabel(label_of_key)
+
+
+def learning(axes: Axes, rows: Sequence[Mapping], title: str) -> None:
+    """Scores of fur and animal, and two accuracies, along one training."""
+    for key, color, line, name in (
+        ("colour score", plotting.RED, "-o", "score of the fur"),
+        ("object score", plotting.BLUE, "-s", "score of the animal"),
+        ("accuracy of its own kind", plotting.GREY, ":", "accuracy on pictures\nof its own kind"),
+        ("accuracy without bias", plotting.GREY, "--", "accuracy on\nunbiased pictures"),
+    ):
+        axes.plot([row["step"] for row in rows], [row[key] for row in rows], line, color=color, markersize=4, label=name)
+    axes.set_xlabel("training step")
+    axes.set_title(title, fontsize=10)
+    axes.set_ylim(-0.03, 1.1)
+
+
+def strengths(axes: Axes, rows: Sequence[Mapping]) -> None:
+    """Scores after training against the strength of the planted bias: single networks, and their means."""
+    found = sorted({row["bias"] for row in rows})
+    for key, color, line, mark, name in (
+        ("colour score", plotting.RED, "-", "o", "score of the fur"),
+        ("object score", plotting.BLUE, "--", "s", "score of the animal"),
+    ):
+        means = [mean([row[key] for row in rows if row["bias"] == bias]) for bias in found]
+        axes.plot(found, means, line, color=color, label=name)
+        axes.plot([row["bias"] for row in rows], [row[key] for row in rows], mark, color=color, markersize=5, alpha=0.7)
+    axes.set_xlabel("q: share of cats with dark fur, and of dogs with light fur")
+    axes.set_ylabel("score after training")
+    axes.set_ylim(-0.03, 1.05)
+    axes.legend(fontsize=8, frameon=False, loc="center left")
+
+
+def mean(numbers: Sequence[float]) -> float:
+    return sum(numbers) / len(numbers)
+
+
+def starts(axes: Sequence[Axes], rows: Sequence[Mapping]) -> None:
+    """Score of fur and animal along the training of single networks: one panel an architecture and start."""
+    panels = [(name, begun) for name in dict.fromkeys(row["architecture"] for row in rows) for begun in (False, True)]
+    for place, (name, pretrained) in zip(axes, panels, strict=True):
+        own = [row for row in rows if row["architecture"] == name and row["pretrained"] is pretrained]
+        for seed in sorted({row["seed"] for row in own}):
+            for bias, line in ((0.9, ":"), (1.0, "-")):
+                run = [row for row in own if row["seed"] == seed and row["bias"] == bias]
+                for key, color, marker in (("colour score", plotting.RED, "o"), ("object score", plotting.BLUE, "s")):
+                    place.plot([row["step"] for row in run], [row[key] for row in run], line, color=color, linewidth=1.5,
+                               marker=marker, markersize=4,
+                               label=f"{'fur' if color == plotting.RED else 'animal'}, q = {bias}" if seed == 0 else None)
+        place.set_title(f"{name},\n{'pretrained' if pretrained else 'from scratch'}", fontsize=10)
+        place.set_xlabel("training step")
+        place.set_ylim(-0.03, 1.1)
+    axes[0].set_ylabel("score")
+    axes[-1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def level_and_power(axes: Sequence[Axes], null: Mapping, power: Sequence[Mapping]) -> None:
+    """False alarms against the likeness of neighbours, and how often an effect is found, for several scores."""
+    for name, line in (("gradient", "-o"), ("correlation", "--s")):
+        own = [row for row in null["neighbours alike"] if row["score"] == name]
+        axes[0].plot([row["similarity"] for row in own], [row["false positives"] for row in own], line, label=name,
+                     markersize=4)
+    axes[0].axhline(0.05, color=plotting.GREY, linewidth=1)
+    axes[0].text(0.95, 0.06, "level 0.05", fontsize=8, ha="right", color=plotting.GREY)
+    axes[0].set_title("no effect, neighbours alike")
+    axes[0].set_xlabel("likeness: correlation of neighbours")
+    axes[0].set_ylabel("false alarms (p ≤ 0.05)")
+    for place, shape in zip(axes[1:], ("ramp", "there and back"), strict=True):
+        for name, line in (("gradient", "-o"), ("correlation", "--s"), ("mutual information", ":^")):
+            own = [row for row in power if row["score"] == name and row["steps"] == 30 and row["shape"] == shape]
+            place.plot([row["effect"] for row in own], [row["power"] for row in own], line, label=name, markersize=4)
+        place.set_xlabel("span / deviation of the noise")
+        place.set_title(f"{shape}, 30 steps")
+    axes[1].set_ylabel("found (p ≤ 0.05)")
+    for place in axes:
+        place.set_ylim(0, 1.05)
+    axes[0].legend(fontsize=8, frameon=False)
+    axes[2].legend(fontsize=8, frameon=False, loc="upper left")
+
+
+def bars(axes: Axes, rows: Sequence[Mapping], factors: Sequence[str], title: str) -> None:
+    """Scores of several properties side by side for each of the three lesion networks."""
+    for offset, (name, (color, _)), hatch in zip((-0.27, 0.0, 0.27), PLASTER_STYLE.items(), ("", "///", "..."), strict=True):
+        own = {row["factor"]: row for row in rows if row["network"] == f"lesions-{name}"}
+        heights = [own[factor]["score"] for factor in factors]
+        errors = [[own[factor]["score"] - own[factor]["interval"][0] for factor in factors],
+                  [own[factor]["interval"][1] - own[factor]["score"] for factor in factors]]
+        axes.bar([n + offset for n in range(len(factors))], heights, 0.25, yerr=errors, color=color, hatch=hatch,
+                 edgecolor="white", label=name)
+    axes.set_xticks(range(len(factors)), [factor.replace(" ", "\n") for factor in factors], fontsize=9)
+    axes.set_ylim(0, 1.05)
+    axes.set_title(title, fontsize=11)
+
+
+def compared(one: Average, other: Average) -> str:
+    """Whether two intervals part: "above", "below", or "not told apart from"."""
+    if one.interval[0] > other.interval[1]:
+        return "above"
+    return "below" if one.interval[1] < other.interval[0] else "not told apart from"

@@ -1,1 +1,0 @@
-"""Interactive explorers, one module a lesson, on the base class in :mod:`vizcourse.widgets.core`."""
