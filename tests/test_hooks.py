@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
+
 import pytest
 import torch
 import torchvision
 from torch import nn
 
-from vizcourse.hooks import capture, override, replace, replay, resolve
+from vizcourse.hooks import LAYOUTS, Layout, capture, layout_of, override, replace, replay, resolve
 
 
 class Shared(nn.Module):
@@ -181,7 +184,7 @@ def test_override_is_undone_after_an_exception(resnet, error):
 def test_replay_equals_the_whole_forward_pass(resnet, layer):
     torch.manual_seed(1)
     images = torch.randn(3, 3, 64, 64)
-    tail = replay(resnet, layer, images)
+    tail = replay(resnet, images, layer)
     with torch.no_grad():
         kept = tail.activation.clone()
         assert torch.equal(tail(tail.activation), resnet(images))
@@ -196,7 +199,7 @@ def test_replay_equals_the_whole_forward_pass(resnet, layer):
 
 def test_replay_of_one_image_serves_many_rows_and_skips_what_came_before(resnet):
     image = torch.randn(1, 3, 64, 64)
-    tail = replay(resnet, "layer3.0.conv1", image)
+    tail = replay(resnet, image, "layer3.0.conv1")
     ran = []
     handles = [module.conv1.register_forward_hook(lambda *_: ran.append(1)) for module in resnet.layer1]
     with torch.no_grad():
@@ -212,7 +215,7 @@ def test_replay_of_one_image_serves_many_rows_and_skips_what_came_before(resnet)
 
 def test_replay_through_attention_and_gradients(shared):
     x = torch.randn(2, 5, 3)
-    tail = replay(shared, "attention", x)
+    tail = replay(shared, x, "attention")
     activation = tail.activation.clone().requires_grad_()
     answer = tail(activation)
     torch.testing.assert_close(answer, shared(x))
@@ -229,7 +232,7 @@ def test_vision_transformer_and_googlenet_replay():
         (googlenet, "inception4b.branch2.0", 64),
     ]:
         images = torch.randn(2, 3, size, size)
-        tail = replay(model, layer, images)
+        tail = replay(model, images, layer)
         with torch.no_grad():
             assert torch.equal(tail(tail.activation), model(images))
 
@@ -246,7 +249,7 @@ def test_everything_is_restored_after_an_exception(resnet, error):
             with capture(resnet, ["layer1", "layer4"], stop=stop), replace(resnet, {"layer2": fail}):
                 resnet(x)
         assert traces(resnet) == before
-    tail = replay(resnet, "layer2", x)
+    tail = replay(resnet, x, "layer2")
     handle = resnet.layer3.register_forward_hook(lambda *_: fail(None))
     with pytest.raises(error):
         tail(tail.activation)
@@ -287,10 +290,170 @@ def test_bad_input_is_named(resnet):
     with pytest.raises(KeyError, match="has not run"):
         with capture(resnet, "fc") as acts:
             acts["fc"]
-    tail = replay(resnet, "layer1", torch.randn(2, 3, 32, 32))
+    tail = replay(resnet, torch.randn(2, 3, 32, 32), "layer1")
     with pytest.raises(ValueError, match="3 activations for 2 remembered images: pass index="):
         tail(torch.zeros(3, 64, 8, 8))
     with pytest.raises(ValueError, match="has shape"):
         tail(torch.zeros(2, 64, 4, 4))
     with pytest.raises(ValueError, match="not the model itself"):
-        replay(resnet, resnet, x)
+        replay(resnet, x, resnet)
+
+
+# --------------------------------------------------------------------------------------------------- containers, layouts
+
+
+Pair = collections.namedtuple("Pair", "hidden weights")
+
+
+@dataclasses.dataclass
+class Output:
+    hidden: torch.Tensor
+    note: str = "kept"
+
+
+class Packs(nn.Module):
+    """A hidden layer that returns its tensor in a container."""
+
+    def __init__(self, pack, unpack) -> None:
+        super().__init__()
+        self.first, self.inner, self.head, self.unpack = nn.Linear(3, 4), Inner(pack), nn.Linear(4, 2), unpack
+
+    def forward(self, x):
+        return self.head(self.unpack(self.inner(self.first(x))))
+
+
+class Inner(nn.Module):
+    def __init__(self, pack) -> None:
+        super().__init__()
+        self.pack, self.twice = pack, nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.pack(self.twice(x))
+
+
+PACKS = {
+    "tuple": (lambda x: (x, None), lambda packed: packed[0]),
+    "list": (lambda x: [x, x.sum()], lambda packed: packed[0]),
+    "named tuple": (lambda x: Pair(x, None), lambda packed: packed.hidden),
+    "dictionary": (lambda x: {"hidden": x, "count": 3}, lambda packed: packed["hidden"]),
+    "ordered": (lambda x: collections.OrderedDict(hidden=x), lambda packed: packed["hidden"]),
+    "dataclass": (lambda x: Output(x), lambda packed: packed.hidden),
+    "nested": (lambda x: (None, {"inside": [x]}), lambda packed: packed[1]["inside"][0]),
+}
+
+
+@pytest.mark.parametrize("kind", PACKS)
+def test_the_first_tensor_of_any_container(kind):
+    torch.manual_seed(0)
+    model, x = Packs(*PACKS[kind]).eval(), torch.randn(2, 3)
+    before = traces(model)
+    with torch.no_grad():
+        expected, inside = model(x), model.inner.twice(model.first(x))
+        with capture(model, "inner") as acts:
+            torch.testing.assert_close(model(x), expected)
+        torch.testing.assert_close(acts["inner"], inside)
+        with replace(model, {"inner": lambda hidden: hidden * 2}):
+            torch.testing.assert_close(model(x), model.head(inside * 2))
+        for layer in ("inner", "inner.twice"):
+            tail = replay(model, x, layer)
+            torch.testing.assert_close(tail(tail.activation * 2), model.head(inside * 2))
+        tail = replay(model, x, "head")  # behind the container, which is remembered whole
+        index = torch.tensor([1, 0, 1])
+        torch.testing.assert_close(tail(tail.activation[index], index=index), expected[index])
+    assert traces(model) == before
+
+
+def test_a_layer_without_a_tensor_is_refused():
+    model = Packs(lambda x: {"note": 3}, lambda packed: torch.zeros(2, 4))
+    with pytest.raises(ValueError, match="'inner' returns a dict without a tensor"), capture(model, "inner"):
+        model(torch.randn(2, 3))
+
+
+class Swapped(nn.Module):
+    """Channels first, then last, then first again, as a ConvNeXt block does."""
+
+    def __init__(self, width: int = 6) -> None:
+        super().__init__()
+        self.conv, self.act, self.norm = nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 9), nn.GELU(), nn.Linear(9, width), nn.Dropout(0.1))
+        self.pool, self.head = nn.AdaptiveAvgPool2d(1), nn.Linear(width, 2)
+
+    def forward(self, x):
+        x = self.act(self.conv(x))
+        x = x + self.mlp(self.norm(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        return self.head(self.pool(x).flatten(1))
+
+
+def layouts(model, images):
+    names = [name for name, _ in model.named_modules() if name]
+    with torch.no_grad(), capture(model, names) as acts:
+        model(images)
+    return {name: layout_of(model, name, acts[name], images=images) for name in names if name in acts}
+
+
+def test_the_layout_of_each_layer_is_found():
+    found = {name: layout.name for name, layout in layouts(Swapped().eval(), torch.rand(2, 3, 10, 11)).items()}
+    last = {"norm", "mlp", "mlp.0", "mlp.1", "mlp.2", "mlp.3"}
+    first = {"conv", "act", "pool"}
+    assert found == dict.fromkeys(first, "channels_first") | dict.fromkeys(last, "channels_last") | {"head": "vector"}
+
+
+def test_a_layout_that_cannot_be_known_is_asked_for():
+    model, images = Swapped().eval(), torch.rand(2, 3, 6, 6)  # as many rows and columns as channels
+    with torch.no_grad(), capture(model, ["act", "mlp.2", "conv"]) as acts:
+        model(images)
+    with pytest.raises(ValueError, match=r"'act' gives \(2, 6, 6, 6\), and nothing says .* pass layout='channels_first'"):
+        layout_of(model, "act", acts["act"])
+    assert layout_of(model, "act", acts["act"], layout="channels_first").name == "channels_first"
+    assert layout_of(model, "mlp.2", acts["mlp.2"]).name == "channels_last"  # a linear layer leaves no doubt
+    assert layout_of(model, "conv", acts["conv"]).name == "channels_first"
+    with pytest.raises(ValueError, match="is not tokens"):
+        layout_of(model, "act", acts["act"], layout="tokens")
+    with pytest.raises(ValueError, match="no layout 'NHWC': choose one of 'channels_first'"):
+        layout_of(model, "act", acts["act"], layout="NHWC")
+    with pytest.raises(ValueError, match="for 3 pictures: its first axis does not count the pictures"):
+        layout_of(model, "act", acts["act"], images=torch.rand(3, 3, 6, 6))
+    with pytest.raises(ValueError, match="choose a layer with"):
+        layout_of(model, "act", torch.zeros(2, 3, 4, 4, 4))
+
+
+def test_a_network_without_norms_along_the_last_axis_has_its_channels_first():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 64, 8))
+    found = layouts(model, torch.rand(2, 3, 8, 8))  # 8 channels of 8 rows and 8 columns
+    assert [layout.name for layout in found.values()] == ["channels_first"] * 2 + ["vector"] * 2
+
+
+@pytest.mark.parametrize("special", [0, 1, 2, 5])
+@pytest.mark.parametrize("size", [(32, 32), (32, 48)])
+def test_tokens_have_a_grid_and_special_ones(special, size):
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.norm = nn.Conv2d(3, 16, 8, 8), nn.LayerNorm(16)
+            if special:
+                self.cls_token = nn.Parameter(torch.zeros(1, 1, 16))
+            if special > 1:
+                self.reg_token = nn.Parameter(torch.zeros(1, special - 1, 16))
+
+        def forward(self, x):
+            tokens = self.embed(x).flatten(2).transpose(1, 2)
+            more = [getattr(self, name).expand(len(x), -1, -1) for name in ("cls_token", "reg_token") if hasattr(self, name)]
+            return self.norm(torch.cat([*more, tokens], 1))
+
+    for model in (Tokens(), nn.Sequential(nn.Identity(), Tokens())):  # also inside a wrapper
+        model(torch.rand(2, 3, *size))
+        name = "norm" if isinstance(model, Tokens) else "1.norm"
+        assert layouts(model, torch.rand(2, 3, *size))[name] == Layout("tokens", special, (size[0] // 8, size[1] // 8))
+    assert layout_of(model, name, torch.rand(2, 7, 16)) == Layout("tokens")  # seven are no grid: not known
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_maps_and_back(name):
+    layout = Layout(name)
+    activation = torch.rand(2, 3, 4, 5)[(..., *[0] * (4 - layout.axes))].clone()
+    maps = layout.to_maps(activation)
+    assert maps.ndim == 4 and maps.shape[:2] == (2, activation.shape[layout.channel_axis])
+    assert torch.equal(layout.from_maps(maps), activation)
+    assert torch.equal(maps[:, 1].flatten(), activation.select(layout.channel_axis, 1).flatten())
+    with pytest.raises(ValueError, match="is not"):
+        layout.to_maps(activation[0])

@@ -6,15 +6,21 @@ interrupt, not when calls are nested.
 
 A *layer* is named as in ``model.named_modules()`` (``"layer3.0.conv1"``) or given as the module itself. A module
 that runs several times in a forward pass (a shared ReLU) is addressed call by call: ``("layer4.0.relu", 1)`` is its
-second call. Where a module returns a tuple (``nn.MultiheadAttention``), its first tensor is meant and the rest is
+second call. Where a module returns a tuple, list, dictionary or dataclass, its first tensor is meant and the rest is
 left as it is.
+
+Which axis of an activation holds the channels is its :class:`Layout`; :func:`layout_of` finds it, and every method that
+speaks of channels or places stands on it.
 """
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -58,24 +64,241 @@ def _short(names: Sequence[str], most: int = 8) -> str:
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def first_tensor(output: object) -> Tensor | None:
+    """The first tensor of what a module returns, however it is packed; None if there is none."""
+    found: list[Tensor] = []
+    _each_tensor(output, lambda tensor: found.append(tensor) or tensor)
+    return found[0] if found else None
+
+
+def with_first_tensor(output: object, tensor: Tensor) -> object:
+    """``output`` with its first tensor exchanged, in the same kind of container."""
+    waiting = [tensor]
+    return _each_tensor(output, lambda other: waiting.pop() if waiting else other)
+
+
+def _each_tensor(output: object, change: Callable[[Tensor], Tensor]) -> object:
+    """``output`` with ``change`` applied to each of its tensors, in the same kinds of containers."""
+    if isinstance(output, Tensor):
+        return change(output)
+    if isinstance(output, Mapping):
+        changed = copy.copy(output)  # keeps the kind, as the outputs of transformers need it
+        for key, value in output.items():
+            changed[key] = _each_tensor(value, change)
+        return changed
+    if isinstance(output, tuple | list):
+        entries = [_each_tensor(entry, change) for entry in output]
+        return type(output)(*entries) if hasattr(output, "_fields") else type(output)(entries)
+    if dataclasses.is_dataclass(output) and not isinstance(output, type):
+        changed = copy.copy(output)
+        for field in dataclasses.fields(output):
+            object.__setattr__(changed, field.name, _each_tensor(getattr(output, field.name), change))
+        return changed
+    return output
+
+
 def _first(output: object, name: str) -> Tensor:
-    """The tensor of a module's output: the output itself, or the first entry of a tuple."""
-    tensor = output[0] if isinstance(output, tuple | list) and output else output
-    if not isinstance(tensor, Tensor):
+    tensor = first_tensor(output)
+    if tensor is None:
         raise ValueError(
-            f"Layer {name!r} returns a {type(output).__name__}, not a tensor: choose a layer inside it instead."
+            f"Layer {name!r} returns a {type(output).__name__} without a tensor: choose a layer inside it instead."
         )
     return tensor
 
 
-def _with_first(output: object, tensor: Tensor) -> object:
-    """``output`` with its (first) tensor exchanged, in the same kind of container."""
-    if not isinstance(output, tuple | list):
-        return tensor
-    rest = [tensor, *output[1:]]
-    if hasattr(output, "_fields"):  # a named tuple takes its fields one by one
-        return type(output)(*rest)
-    return type(output)(rest)
+# --------------------------------------------------------------------------------------------------------------- layout
+
+#: What the axes of an activation can be: N pictures, C channels, H rows, W columns, T tokens.
+LAYOUTS = {
+    "channels_first": "(N, C, H, W)",
+    "channels_last": "(N, H, W, C)",
+    "tokens": "(N, T, C)",
+    "tokens_last": "(N, C, T)",
+    "vector": "(N, C)",
+}
+
+#: Modules whose second axis holds the channels, and modules that work along the last axis.
+_FIRST = (
+    nn.modules.conv._ConvNd,
+    nn.modules.batchnorm._NormBase,
+    nn.GroupNorm,
+    nn.modules.pooling._MaxPoolNd,
+    nn.modules.pooling._AvgPoolNd,
+    nn.modules.pooling._AdaptiveMaxPoolNd,
+    nn.modules.pooling._AdaptiveAvgPoolNd,
+)
+_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm)
+
+#: Parameters that are put as tokens before those of the picture.
+_SPECIAL = (
+    "class_token",
+    "cls_token",
+    "class_embedding",
+    "dist_token",
+    "distillation_token",
+    "reg_token",
+    "register_tokens",
+    "storage_tokens",
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which axis of an activation is which.
+
+    Attributes:
+        name: a key of :data:`LAYOUTS`.
+        special: of tokens, how many at the front stand for no place of the picture (class token, distillation token,
+            registers); None where that is not known.
+        grid: of tokens, rows and columns of the others; None where that is not known.
+    """
+
+    name: str
+    special: int | None = None
+    grid: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in LAYOUTS:
+            known = ", ".join(f"{name!r} {axes}" for name, axes in LAYOUTS.items())
+            raise ValueError(f"There is no layout {self.name!r}: choose one of {known}.")
+
+    @property
+    def axes(self) -> int:
+        """How many axes an activation of this layout has."""
+        return LAYOUTS[self.name].count(",") + 1
+
+    @property
+    def channel_axis(self) -> int:
+        """Which axis holds the channels."""
+        return self.axes - 1 if self.name in ("channels_last", "tokens") else 1
+
+    def to_maps(self, activation: Tensor) -> Tensor:
+        """An activation as ``(N, C, H, W)``: tokens, special ones too, make a map of one row, a vector one of one place."""
+        if activation.ndim != self.axes:
+            raise ValueError(f"An activation of shape {tuple(activation.shape)} is not {self.name} {LAYOUTS[self.name]}.")
+        maps = activation.movedim(self.channel_axis, 1)
+        return maps if self.axes == 4 else maps[:, :, None] if self.axes == 3 else maps[:, :, None, None]
+
+    def from_maps(self, maps: Tensor) -> Tensor:
+        """The way back: maps ``(N, C, H, W)`` as the layer would give them."""
+        if self.axes < 4:
+            maps = maps[:, :, 0] if self.axes == 3 else maps[:, :, 0, 0]
+        return maps.movedim(1, self.channel_axis).contiguous()
+
+
+def layout_of(
+    model: nn.Module,
+    layer: Wanted,
+    activation: Tensor,
+    *,
+    images: Tensor | None = None,
+    layout: Layout | str | None = None,
+) -> Layout:
+    """Which axis of a layer's activation is which.
+
+    Found from the shape, and where the shape alone does not say it from the numbers of channels of the modules in the layer
+    and around it: a network is wide as its weights are.
+
+    Args:
+        model: any module.
+        layer: the layer, or ``(layer, call)``; ``""`` is the model's own output.
+        activation: what the layer gave.
+        images: the pictures for which it gave that, ``(N, channel, height, width)``: they say how many rows there must be,
+            and the sides of a grid of tokens.
+        layout: the answer, where the caller knows it: a :class:`Layout`, or a key of :data:`LAYOUTS`.
+
+    Raises:
+        ValueError: it cannot be known, the layer's first axis are not the pictures, or the layout that was passed does not fit.
+    """
+    name, module = resolve(model, layer[0] if isinstance(layer, tuple) else layer)
+    shape, shown = tuple(activation.shape), f"Layer {name!r}" if name else "The model's output"
+    batch_second = isinstance(module, nn.MultiheadAttention) and not module.batch_first
+    if batch_second or (images is not None and shape[:1] != (len(images),)):
+        count = "" if images is None else f" for {len(images)} pictures"
+        raise ValueError(
+            f"{shown} gives {tuple(shape)}{count}: its first axis does not count the pictures; choose a layer around it."
+        )
+    if layout is not None:
+        layout = Layout(layout) if isinstance(layout, str) else layout
+        if layout.axes != len(shape):
+            raise ValueError(f"{shown} gives {shape}, which is not {layout.name} {LAYOUTS[layout.name]}: pass another layout.")
+    elif len(shape) == 2:
+        return Layout("vector")
+    elif len(shape) == 3:
+        layout = Layout("tokens_last" if _channels_first(model, name, shape) else "tokens")
+    elif len(shape) == 4:
+        first = _channels_first(model, name, shape)
+        if first is None:
+            raise ValueError(
+                f"{shown} gives {shape}, and nothing says which axis holds the channels: pass layout='channels_first' for "
+                "(N, C, H, W) or layout='channels_last' for (N, H, W, C)."
+            )
+        return Layout("channels_first" if first else "channels_last")
+    else:
+        raise ValueError(
+            f"{shown} gives {shape}: choose a layer with (batch, channel, height, width), (batch, token, channel) "
+            "or (batch, channel)."
+        )
+    if layout.axes == 3 and layout.special is None and layout.grid is None:
+        length = shape[3 - layout.channel_axis]
+        return dataclasses.replace(layout, **_grid(model, length, None if images is None else images.shape[-2:]))
+    return layout
+
+
+def _channels_first(model: nn.Module, name: str, shape: tuple[int, ...]) -> bool | None:
+    """Whether the second axis holds the channels; False: the last; None: it cannot be known."""
+    parts = name.split(".") if name else []
+    module = model.get_submodule(name)
+    if isinstance(module, _FIRST):
+        return True
+    if type(module) in _LAST or isinstance(module, nn.MultiheadAttention):
+        return False
+    for depth in range(len(parts), -1, -1):  # the layer itself, then what it is a part of, up to the whole model
+        widths = list(_widths(model.get_submodule(".".join(parts[:depth]))))
+        along_last = {width for kind, _, width in widths if kind is _LAST}
+        first, last = shape[1] in {width for *_, width in widths}, shape[-1] in along_last
+        if first != last:
+            return first
+        if first and depth and depth >= len(parts) - 1:  # both occur: what the last of the layer's own weights give decides
+            for kind, out, width in reversed(widths):
+                if out and (shape[1] == width) != (shape[-1] == width and kind is _LAST):
+                    return shape[1] == width
+    # Both axes are as long as some layer is wide: without a module that works along the last axis, it is the second.
+    works_along_last = any(isinstance(part, nn.LayerNorm | nn.RMSNorm) for part in model.modules())
+    return None if works_along_last or not widths else True
+
+
+def _widths(root: nn.Module) -> Iterator[tuple[tuple, bool, int]]:
+    """The numbers of channels of all layers of weights: (along which axis, whether it is that of the output, number)."""
+    for module in root.modules():
+        if isinstance(module, _FIRST):
+            for name in ("in_channels", "out_channels", "num_features", "num_channels"):
+                if hasattr(module, name):
+                    yield _FIRST, name != "in_channels", getattr(module, name)
+        elif isinstance(module, nn.Linear):
+            yield _LAST, False, module.in_features
+            yield _LAST, True, module.out_features
+        elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
+            yield _LAST, True, module.normalized_shape[-1]
+        elif isinstance(module, nn.MultiheadAttention):
+            yield _LAST, True, module.embed_dim
+
+
+def _grid(model: nn.Module, length: int, size: Sequence[int] | None) -> dict[str, object]:
+    """Of so many tokens: how many are special, and the rows and columns of the others. Empty where that is not certain."""
+    special = 0
+    for path, parameter in model.named_parameters():
+        if path.rpartition(".")[2] in _SPECIAL:
+            special += parameter.shape[-2] if parameter.ndim > 1 else 1
+    ratio = 1 if size is None else size[0] / size[1]
+    for count in dict.fromkeys((special, 0)):  # some networks put their special tokens in later, or take them out before
+        rows = round(((length - count) * ratio) ** 0.5) if length > count else 0
+        if rows and (length - count) % rows == 0 and abs(rows / ((length - count) // rows) - ratio) < 1e-6:
+            return {"special": count, "grid": (rows, (length - count) // rows)}
+    return {}
+
+
+# ------------------------------------------------------------------------------------------------ capture and replace
 
 
 class Activations(dict):
@@ -175,7 +398,7 @@ def capture(model: nn.Module, layers: Sequence[Wanted] | Wanted, *, stop: bool =
                 raise _StopForward(acts)
             # What flows on is a copy: an in-place operation further down must not rewrite what was captured, and
             # the captured tensor itself stays on the path from input to output, so gradients reach it.
-            return _with_first(output, tensor.clone())
+            return with_first_tensor(output, tensor.clone())
 
         return hook
 
@@ -255,7 +478,7 @@ def replace(model: nn.Module, replacements: Mapping[Wanted, Replacement]) -> Ite
                     f"The replacement for layer {name!r} has shape {tuple(value.shape)}: "
                     f"it must be {tuple(tensor.shape)}, like the layer's output."
                 ) from None
-            return _with_first(output, value)
+            return with_first_tensor(output, value)
 
         return hook
 
@@ -298,7 +521,9 @@ class Replay:
         activation: the layer's output for the remembered images, ``(N, …)``.
     """
 
-    def __init__(self, model: nn.Module, layer: Layer, images: Tensor) -> None:
+    def __init__(self, model: nn.Module, images: Tensor, layer: Layer) -> None:
+        if isinstance(layer, Tensor):  # the old order of arguments, until all calls are changed
+            images, layer = layer, images
         self.model, self.images = model, images
         self.name, self.module = resolve(model, layer)
         if not self.name:
@@ -372,30 +597,28 @@ class Replay:
                     stack.enter_context(_forward_as(module, _recall(self._outputs[name], fit, module.forward)))
 
             # A copy, because the next module may work in place.
-            put_in = _with_first(self._output, activation.clone())
+            put_in = with_first_tensor(self._output, activation.clone())
             start = _recall([put_in], lambda output: output, self.module.forward)
             stack.enter_context(_forward_as(self.module, start))
             return self.model(fit(self.images))
 
 
 def _copied(output: object) -> object:
-    if isinstance(output, Tensor):
-        return output.clone()
-    if isinstance(output, tuple | list):
-        return _with_first(output, _copied(output[0]))
-    return output
+    return _each_tensor(output, Tensor.clone)
 
 
 def _rows(output: object, known: int, rows: int, index: Tensor | None) -> object:
     """Remembered tensors for the rows of a replay: a free view where one image serves all rows."""
-    if isinstance(output, tuple | list):
-        return type(output)(_rows(entry, known, rows, index) for entry in output)
-    if not isinstance(output, Tensor) or output.shape[:1] != (known,):
-        return output
-    if known == 1 and rows > 1:
-        return output.expand(rows, *output.shape[1:])
-    # A copy also when nothing changes size, because an in-place operation must not reach the memory.
-    return output.clone() if index is None else output[index]
+
+    def fit(tensor: Tensor) -> Tensor:
+        if tensor.shape[:1] != (known,):
+            return tensor
+        if known == 1 and rows > 1:
+            return tensor.expand(rows, *tensor.shape[1:])
+        # A copy also when nothing changes size, because an in-place operation must not reach the memory.
+        return tensor.clone() if index is None else tensor[index]
+
+    return _each_tensor(output, fit)
 
 
 def _recall(outputs: list[object], fit: Callable, forward: Callable) -> Callable:
@@ -410,7 +633,7 @@ def _recall(outputs: list[object], fit: Callable, forward: Callable) -> Callable
     return recalled
 
 
-def replay(model: nn.Module, layer: Layer, images: Tensor) -> Replay:
+def replay(model: nn.Module, images: Tensor, layer: Layer) -> Replay:
     """Run ``images`` up to ``layer`` once, and return a function that runs only the rest.
 
     This is what makes interventions fast: everything that an intervention at the layer cannot change is computed
@@ -420,8 +643,8 @@ def replay(model: nn.Module, layer: Layer, images: Tensor) -> Replay:
 
     Args:
         model: any module, in the mode (train or eval) in which it is to be run.
-        layer: the layer whose output is to be replaced. A layer that runs several times is replaced at its first call.
         images: ``(N, channel, height, width)``.
+        layer: the layer whose output is to be replaced. A layer that runs several times is replaced at its first call.
 
     Returns:
         A :class:`Replay`: ``tail.activation`` is the layer's output, ``tail(activation)`` the model's answer to
@@ -431,8 +654,8 @@ def replay(model: nn.Module, layer: Layer, images: Tensor) -> Replay:
         ValueError: there is no such layer, or it does not return a tensor.
 
     Example:
-        >>> tail = replay(model, "layer3", images)
+        >>> tail = replay(model, images, "layer3")
         >>> torch.equal(tail(tail.activation), model(images))
         True
     """
-    return Replay(model, layer, images)
+    return Replay(model, images, layer)

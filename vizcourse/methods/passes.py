@@ -11,11 +11,29 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from vizcourse.hooks import Wanted, capture, resolve
+from vizcourse.hooks import Layout, Wanted, capture, first_tensor, layout_of, resolve
 
 
 def device_of(model: nn.Module) -> torch.device:
     return next((tensor.device for tensor in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
+
+
+def answers(model: nn.Module, images: Tensor) -> Tensor:
+    """The model's output for images, of which it gets a copy: a first layer that works in place must not reach the caller's.
+
+    Raises:
+        ValueError: the model does not take images of this size, or returns no tensor.
+    """
+    try:
+        outputs = model(images.clone())
+    except (RuntimeError, AssertionError) as error:
+        size = getattr(model, "input_size", None)
+        fix = f"it was made for (N, 3, {size}, {size})." if size else "bring them to the size it was made for."
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"The model does not take images {tuple(images.shape)}: {fix} ({reason})") from error
+    if not isinstance(outputs, Tensor):
+        raise ValueError(f"The model returns a {type(outputs).__name__}, not a tensor: wrap it so that it returns its logits.")
+    return outputs
 
 
 @contextmanager
@@ -76,8 +94,14 @@ Seen = dict[Wanted | None, tuple[str, Tensor]]
 
 
 @contextmanager
-def running(model: nn.Module, layers: Iterable[Wanted | None]) -> Iterator[Callable[[Tensor], Seen]]:
-    """A function from pictures to ``{layer: (name, maps)}``, which runs the model no further than to the last layer."""
+def running(
+    model: nn.Module, layers: Iterable[Wanted | None], *, layout: Layout | str | None = None
+) -> Iterator[Callable[[Tensor], Seen]]:
+    """A function from pictures to ``{layer: (name, maps)}``, which runs the model no further than to the last layer.
+
+    Maps are ``(N, C, H, W)``; ``layout`` says how the layers lay them out, where :func:`~vizcourse.hooks.layout_of` cannot
+    find it.
+    """
     keys = {}
     for layer in layers:
         if layer is not None:
@@ -88,15 +112,19 @@ def running(model: nn.Module, layers: Iterable[Wanted | None]) -> Iterator[Calla
 
     def run(images: Tensor) -> Seen:
         seen: Seen = {None: ("", images)}
-        output = model(images) if keys else None
+        output = first_tensor(model(images)) if keys else None
         for layer, key in keys.items():
             try:
-                activation = acts[key] if key != "" else output[0] if isinstance(output, tuple | list) else output
+                activation = acts[key] if key != "" else output
             except KeyError as error:
                 raise ValueError(f"Choose another layer: {error.args[0]}.") from None
             name = key if isinstance(key, str) else key[0]
-            seen[layer] = name, as_maps(activation, name)
+            if layer not in layouts:  # it is the same in each pass
+                layouts[layer] = layout_of(model, name, activation, images=images, layout=layout)
+            seen[layer] = name, layouts[layer].to_maps(activation)
         return seen
+
+    layouts: dict[Wanted, Layout] = {}
 
     with capture(model, inner, stop=len(inner) == len(keys)) if inner else nullcontext({}) as acts:
         yield run
