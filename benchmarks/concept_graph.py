@@ -38,7 +38,7 @@ LAYERS = ("conv3", "inception3b", FIRST, LAST, "inception5b")
 
 def sample(model, layer, count, images):
     """Vectors of the layer at random positions of the pictures, ``(count, C)``."""
-    maps = [pointwise_feature_vectors(model, layer, some).permute(0, 2, 3, 1).flatten(0, 2) for some in images.split(50)]
+    maps = [pointwise_feature_vectors(model, some, layer).permute(0, 2, 3, 1).flatten(0, 2) for some in images.split(50)]
     vectors = torch.cat(maps)
     return vectors[torch.randperm(len(vectors), generator=torch.Generator().manual_seed(0))[:count]]
 
@@ -84,7 +84,7 @@ def captum_calls(model, images, parts, target):
 def edges(model, options):
     images = scenes.render(scenes.sample(options.pictures, seed=2))
     source, target = dictionaries(model, (FIRST, LAST), options.concepts)
-    parts = decompose(pointwise_feature_vectors(model, FIRST, images), source)
+    parts = decompose(pointwise_feature_vectors(model, images, FIRST), source)
     present = (parts.coefficients != 0).flatten(2).any(2).sum(1).float().mean()
     peers = captum_calls(model, images, parts, target) if IntegratedGradients else {}
     numbers = torch.linspace(0, len(target) - 1, options.calls).long().tolist()
@@ -92,7 +92,7 @@ def edges(model, options):
     apart = 0.0
     for _ in range(options.rounds):
         started = time.perf_counter()
-        ours = generalized_integrated_gradients(model, images, parts, target, steps=options.steps).edges
+        ours = generalized_integrated_gradients(model, images, None, parts, target, steps=options.steps).edges
         times["ours"].append(time.perf_counter() - started)
         for name, peer in peers.items():
             started = time.perf_counter()

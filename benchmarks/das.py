@@ -74,7 +74,7 @@ def drawn(variable, count, split, size):
 def race(model, name, options):
     layer, size = LAYERS[name]
     base, source, labels = drawn("background", options.pairs, "intervention", options.size)
-    site = das.Site(model, layer, base, source)
+    site = das.Site(model, base, source, layer)
     start = das.random_frame(size, options.dim, torch.Generator().manual_seed(0))
     whole, intervention = peer(model, layer, start)
     with torch.no_grad():
@@ -107,7 +107,7 @@ def race(model, name, options):
         ours()
         theirs()
     held_base, held_source, held_labels = drawn("background", options.pairs, "intervention_test", options.size)
-    held = das.Site(model, layer, held_base, held_source)
+    held = das.Site(model, held_base, held_source, layer)
     scores = [held.hits([frame.detach()], held_labels).mean().item()
               for frame in (das.orthonormal(weight), intervention.rotate_layer.weight)]  # fmt: skip
     print(
@@ -123,7 +123,7 @@ def table(model, options):
     sites, labels = [], []
     for split in ("intervention", "intervention_test"):
         pairs = [drawn(variable, 60, split, options.size) for variable in shapes.VARIABLES]
-        sites.append(das.Site(model, "avgpool", pairs[0][0], [source for _, source, _ in pairs]))
+        sites.append(das.Site(model, pairs[0][0], [source for _, source, _ in pairs], "avgpool"))
         labels.append(pairs[0][2])
     for number, variable in enumerate(shapes.VARIABLES):
         alignment = das.align_at(sites[0].only(number), labels[0], dim=options.dim, progress=False)

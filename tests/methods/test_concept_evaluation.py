@@ -53,7 +53,7 @@ IMAGES = torch.rand(4, 3, 8, 10, generator=generator(1))
 
 
 def concepts_of(model, layer, count):
-    maps = pointwise_feature_vectors(model, layer, IMAGES)
+    maps = pointwise_feature_vectors(model, IMAGES, layer)
     return extract_concepts(maps.permute(0, 2, 3, 1).flatten(0, 2), count, layer=layer)
 
 
@@ -130,7 +130,7 @@ def test_the_random_order_follows_its_seed(toy, layers):
 def test_leave_one_out_is_the_fall(toy, layers, monkeypatch):
     """Taken out one at a time, by hand; and pieces of the batch do not matter."""
     monkeypatch.setattr(concept_evaluation, "ROWS", 5)
-    parts = decompose(pointwise_feature_vectors(toy, "relu1", IMAGES), layers[0])
+    parts = decompose(pointwise_feature_vectors(toy, IMAGES, "relu1"), layers[0])
     kept = []
     monkeypatch.setattr(concept_evaluation, "_curves", lambda _m, _p, scores, _f: kept.append(scores) or [torch.ones(1, 1)] * 3)
     insertion_deletion(toy, IMAGES, [0, 1, 2, 1], parts, order="leave-one-out")
@@ -146,7 +146,7 @@ def test_leave_one_out_is_the_fall(toy, layers, monkeypatch):
 
 
 def test_a_picture_without_concepts_stays_where_it_is(toy, layers):
-    parts = decompose(pointwise_feature_vectors(toy, "relu1", IMAGES), layers[0], penalty=100.0)
+    parts = decompose(pointwise_feature_vectors(toy, IMAGES, "relu1"), layers[0], penalty=100.0)
     assert parts.coefficients.abs().max() == 0
     found = insertion_deletion(toy, IMAGES, 0, parts, order="coefficient")
     assert (found.insertion == found.insertion[:, :1]).all() and found.auc_difference.abs().max() < 1e-6
@@ -158,7 +158,7 @@ def test_a_picture_without_concepts_stays_where_it_is(toy, layers):
 @pytest.mark.parametrize("score", ["sum", "max"])
 def test_between_layers(toy, layers, score):
     source, target = layers
-    found = interlayer_insertion_deletion(toy, IMAGES, source, target, top=2, score=score, fractions=6, steps=64)
+    found = interlayer_insertion_deletion(toy, IMAGES, None, source, target, top=2, score=score, fractions=6, steps=64)
     assert set(found) == set(ORDERS)
     for curves in found.values():
         assert curves.insertion.shape == (4, 7)
@@ -175,8 +175,9 @@ def test_between_layers_by_hand():
     model[1].weight.data = torch.rand(4, 4, 1, 1, generator=generator(2)) + 0.1
     source, target = Concepts("0", torch.eye(4)), Concepts("1", torch.eye(4))
     parts = decompose(PICTURES, source, penalty=0)
-    found = interlayer_insertion_deletion(model.eval(), PICTURES, parts, target, top=4, orders=["gig"], fractions=4)["gig"]
-    edges = generalized_integrated_gradients(model, PICTURES, parts, target, steps=1).edges
+    curves = interlayer_insertion_deletion(model.eval(), PICTURES, None, parts, target, top=4, orders=["gig"], fractions=4)
+    found = curves["gig"]
+    edges = generalized_integrated_gradients(model, PICTURES, None, parts, target, steps=1).edges
     ordered = edges.sort(2, descending=True).values[1]  # the second picture has all four
     cumulated = torch.cat([torch.zeros(4, 1), ordered.cumsum(1)], 1) / ordered.sum(1, keepdim=True)
     torch.testing.assert_close(found.insertion[1], cumulated.mean(0), atol=1e-4, rtol=0)
@@ -185,7 +186,7 @@ def test_between_layers_by_hand():
 
 def test_max_over_positions_is_another_score(toy, layers):
     one, two = (
-        interlayer_insertion_deletion(toy, IMAGES, *layers, top=1, score=score, orders=["coefficient"])["coefficient"]
+        interlayer_insertion_deletion(toy, IMAGES, None, *layers, top=1, score=score, orders=["coefficient"])["coefficient"]
         for score in ("sum", "max")
     )
     assert not torch.allclose(one.insertion, two.insertion)
@@ -205,16 +206,16 @@ def test_the_model_is_left_as_it_was(layers, gradients):
             torch.testing.assert_close(
                 found.insertion, insertion_deletion(Toy().eval(), IMAGES, 0, layers[0], order=order, fractions=2).insertion
             )
-        interlayer_insertion_deletion(model, IMAGES, *layers, top=1, fractions=2)
+        interlayer_insertion_deletion(model, IMAGES, None, *layers, top=1, fractions=2)
         with pytest.raises(ValueError):
             insertion_deletion(model, IMAGES, 3, layers[0])
         with pytest.raises(ValueError):
-            interlayer_insertion_deletion(model, IMAGES, *layers, orders=["size"], top=1)
+            interlayer_insertion_deletion(model, IMAGES, None, *layers, orders=["size"], top=1)
         assert torch.is_grad_enabled() == gradients
 
 
-def ask(model, layers, images=IMAGES, targets=0, **options):
-    return insertion_deletion(model, images, targets, layers[0], **options)
+def ask(model, layers, images=IMAGES, target=0, **options):
+    return insertion_deletion(model, images, target, layers[0], **options)
 
 
 @pytest.mark.parametrize(
@@ -225,15 +226,15 @@ def ask(model, layers, images=IMAGES, targets=0, **options):
         (lambda m, c: ask(m, c, order=torch.full((4, 6), torch.nan)), "finite score"),
         (lambda m, c: ask(m, c, measure="loss"), "no measure 'loss'"),
         (lambda m, c: ask(m, c, fractions=0), "at least one step"),
-        (lambda m, c: ask(m, c, targets=3), "classes 0 to 2"),
-        (lambda m, c: ask(m, c, targets=[0, 1]), "one class for each"),
+        (lambda m, c: ask(m, c, target=3), "classes 0 to 2"),
+        (lambda m, c: ask(m, c, target=[0, 1]), "one class for each"),
         (lambda m, c: ask(m, c, images=IMAGES * torch.nan), "NaN"),
-        (lambda m, c: ask(m, (decompose(pointwise_feature_vectors(m, "relu2", IMAGES), c[0]),)), "not of these pictures'"),
-        (lambda m, c: ask(m, (decompose(pointwise_feature_vectors(m, "relu1", IMAGES), c[0]),), IMAGES[:2]), "of 4 pictures"),
-        (lambda m, c: interlayer_insertion_deletion(m, IMAGES, c[1], c[0]), "'relu2' does not run before 'relu1'"),
-        (lambda m, c: interlayer_insertion_deletion(m, IMAGES, *c, top=6), "fewer than 6"),
-        (lambda m, c: interlayer_insertion_deletion(m, IMAGES, *c, score="mean"), "no score 'mean'"),
-        (lambda m, c: interlayer_insertion_deletion(m, IMAGES, *c, top=0), "at least one"),
+        (lambda m, c: ask(m, (decompose(pointwise_feature_vectors(m, IMAGES, "relu2"), c[0]),)), "not of these pictures'"),
+        (lambda m, c: ask(m, (decompose(pointwise_feature_vectors(m, IMAGES, "relu1"), c[0]),), IMAGES[:2]), "of 4 pictures"),
+        (lambda m, c: interlayer_insertion_deletion(m, IMAGES, None, c[1], c[0]), "'relu2' does not run before 'relu1'"),
+        (lambda m, c: interlayer_insertion_deletion(m, IMAGES, None, *c, top=6), "fewer than 6"),
+        (lambda m, c: interlayer_insertion_deletion(m, IMAGES, None, *c, score="mean"), "no score 'mean'"),
+        (lambda m, c: interlayer_insertion_deletion(m, IMAGES, None, *c, top=0), "at least one"),
     ],
 )
 def test_bad_inputs(toy, layers, call, message):

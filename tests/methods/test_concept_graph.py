@@ -46,7 +46,7 @@ CLASSES = torch.tensor([0, 2, 1, 2])
 
 def concepts_of(model, layer, count, images=PICTURES):
     """As many concepts as asked for, from all positions."""
-    maps = pointwise_feature_vectors(model, layer, images)
+    maps = pointwise_feature_vectors(model, images, layer)
     return extract_concepts(maps.permute(0, 2, 3, 1).flatten(0, 2), count, layer=layer)
 
 
@@ -79,43 +79,43 @@ def test_a_linear_tail_has_a_closed_form():
     for parameter in model.parameters():
         parameter.data = torch.rand(parameter.shape, generator=generator(parameter.ndim))
     source, target = concepts_of(model, "0", 4), concepts_of(model, "1", 3)
-    parts = decompose(pointwise_feature_vectors(model, "0", PICTURES), source)
+    parts = decompose(pointwise_feature_vectors(model, PICTURES, "0"), source)
     between = source.vectors @ model[1].weight[:, :, 0, 0].T @ target.vectors.T  # (K, T)
     maps = torch.einsum("nkhw,kt->ntkhw", parts.coefficients, between).detach()
-    found = generalized_integrated_gradients(model, PICTURES, parts, target, steps=1, positions=True)
+    found = generalized_integrated_gradients(model, PICTURES, None, parts, target, steps=1, positions=True)
     torch.testing.assert_close(found.maps, maps)
     torch.testing.assert_close(found.edges, maps.sum((3, 4)))
     torch.testing.assert_close(found.change, maps.sum((2, 3, 4)))
     # The logits are means over 80 positions.
     logits = torch.einsum("nkhw,kc,dc->ndk", parts.coefficients, source.vectors, model[1].weight[:, :, 0, 0]).detach() / 80
-    torch.testing.assert_close(generalized_integrated_gradients(model, PICTURES, parts, steps=2).edges, logits)
+    torch.testing.assert_close(generalized_integrated_gradients(model, PICTURES, None, parts, steps=2).edges, logits)
 
 
 @pytest.mark.parametrize("target", [None, "relu3"])
 def test_contributions_are_complete_for_the_reconstruction(toy, target):
     source, target = concepts_of(toy, "relu1", 8), target and concepts_of(toy, target, 4)
-    parts = decompose(pointwise_feature_vectors(toy, "relu1", PICTURES), source)
+    parts = decompose(pointwise_feature_vectors(toy, PICTURES, "relu1"), source)
     assert parts.error.min() > 1e-4
-    found = generalized_integrated_gradients(toy, PICTURES, parts, target)
-    scores = tail_of(toy, PICTURES, "relu1", target)
+    found = generalized_integrated_gradients(toy, PICTURES, None, parts, target)
+    scores = tail_of(toy, PICTURES, None, "relu1", target)
     with torch.no_grad():
         change = scores(parts.reconstruction) - scores(torch.zeros_like(parts.reconstruction))
     torch.testing.assert_close(found.change, change)
     assert found.gap.shape == (4,) and found.gap.max() <= 0.01
-    close = generalized_integrated_gradients(toy, PICTURES, parts, target, steps=512)
+    close = generalized_integrated_gradients(toy, PICTURES, None, parts, target, steps=512)
     assert close.gap.max() < found.gap.max() and close.gap.max() < 1e-3
     torch.testing.assert_close(found.gap, (found.edges.sum(2) - change).norm(dim=1) / change.norm(dim=1))
 
 
 def test_completeness_on_googlenet(googlenet, pictures, real):
     for target, targets in ((real[1], torch.arange(6)), (None, googlenet(pictures[:4]).argmax(1)[:, None])):
-        found = generalized_integrated_gradients(googlenet, pictures[:4], real[0], target, targets=targets, steps=32)
+        found = generalized_integrated_gradients(googlenet, pictures[:4], targets, real[0], target, steps=32)
         assert found.gap.max() <= 0.01
 
 
 def test_absent_concepts_cause_nothing(toy):
     source = concepts_of(toy, "relu1", 8)
-    parts = decompose(pointwise_feature_vectors(toy, "relu1", PICTURES), source)
+    parts = decompose(pointwise_feature_vectors(toy, PICTURES, "relu1"), source)
     absent = torch.zeros(4, 8, dtype=torch.bool)
     absent[0, 1:4] = absent[1, 5] = absent[3, ::2] = True
     coefficients = parts.coefficients.masked_fill(absent[:, :, None, None], 0)
@@ -123,7 +123,7 @@ def test_absent_concepts_cause_nothing(toy):
     residual = parts.reconstruction + parts.residual - rebuilt
     parts = replace(parts, coefficients=coefficients, reconstruction=rebuilt, residual=residual)
     for target in (None, concepts_of(toy, "relu3", 12)):
-        edges = generalized_integrated_gradients(toy, PICTURES, parts, target).edges
+        edges = generalized_integrated_gradients(toy, PICTURES, None, parts, target).edges
         assert (edges.transpose(1, 2)[absent] == 0).all() and (edges.transpose(1, 2)[~absent] != 0).any()
 
 
@@ -150,14 +150,14 @@ def test_agrees_with_captum_in_double_precision(positive):
     model = Toy().double().eval()
     images = PICTURES.double()
     source, target = concepts_of(model, "relu1", 5, images), concepts_of(model, "relu3", 3, images)
-    maps = pointwise_feature_vectors(model, "relu1", images)
+    maps = pointwise_feature_vectors(model, images, "relu1")
     parts = decompose(maps, source, positive=positive)
 
     def tail(hidden):  # written out, apart from replay
         hidden = model.relu2(model.norm(model.conv2(hidden)))
         return torch.einsum("nchw,kc->nk", model.relu3(hidden + model.inner(hidden)), target.vectors)
 
-    found = generalized_integrated_gradients(model, images, parts, target, steps=7, positions=True)
+    found = generalized_integrated_gradients(model, images, None, parts, target, steps=7, positions=True)
     assert found.maps.dtype == torch.float64
     for row in range(3):
         agree(found.maps[:, row], integrated(tail, parts, row, 7), 1e-6)  # captum's points are single-precision numbers
@@ -165,9 +165,9 @@ def test_agrees_with_captum_in_double_precision(positive):
 
 def test_agrees_with_captum_on_googlenet(googlenet, pictures, real):
     images, (source, target) = pictures[:2], real
-    parts = decompose(pointwise_feature_vectors(googlenet, "inception4b", images), source)
+    parts = decompose(pointwise_feature_vectors(googlenet, images, "inception4b"), source)
     wanted = torch.tensor([0, 7])
-    found = generalized_integrated_gradients(googlenet, images, parts, target, targets=wanted, steps=4, positions=True)
+    found = generalized_integrated_gradients(googlenet, images, wanted, parts, target, steps=4, positions=True)
     between = nn.Sequential(googlenet.inception4c, googlenet.inception4d, googlenet.inception4e)
 
     def tail(hidden):
@@ -181,8 +181,8 @@ def test_agrees_with_captum_on_googlenet(googlenet, pictures, real):
 
 
 def both_modes(model, images, source, target, targets=None, steps=5):
-    parts = decompose(pointwise_feature_vectors(model, source.layer, images), source)
-    given = (tail_of(model, images, source.layer, target, targets), parts.reconstruction, parts.coefficients)
+    parts = decompose(pointwise_feature_vectors(model, images, source.layer), source)
+    given = (tail_of(model, images, targets, source.layer, target), parts.reconstruction, parts.coefficients)
     back, maps = concept_graph._from_targets(*given, source.vectors, steps, True)
     ahead = concept_graph._from_sources(*given, source.vectors, steps, back.shape[1])
     torch.testing.assert_close(maps.sum((3, 4)), back)
@@ -227,9 +227,9 @@ def test_the_cheaper_mode_is_taken_and_gives_the_same(toy, monkeypatch):
         monkeypatch.setattr(
             concept_graph, name, lambda *given, name=name, original=original: taken.append(name) or original(*given)
         )
-    ahead = generalized_integrated_gradients(toy, PICTURES, few, many)
-    back = generalized_integrated_gradients(toy, PICTURES, few, many, positions=True)
-    one = generalized_integrated_gradients(toy, PICTURES, few, many, targets=[3])
+    ahead = generalized_integrated_gradients(toy, PICTURES, None, few, many)
+    back = generalized_integrated_gradients(toy, PICTURES, None, few, many, positions=True)
+    one = generalized_integrated_gradients(toy, PICTURES, [3], few, many)
     assert taken == ["_from_sources", "_from_targets", "_from_targets"]
     agree(ahead.edges, back.edges)
     agree(one.edges, back.edges[:, 3:4])
@@ -238,9 +238,9 @@ def test_the_cheaper_mode_is_taken_and_gives_the_same(toy, monkeypatch):
 @pytest.mark.parametrize("target", [None, "relu3"])
 def test_targets_of_each_picture(toy, target):
     source, target = concepts_of(toy, "relu1", 8), target and concepts_of(toy, target, 3)
-    every = generalized_integrated_gradients(toy, PICTURES, source, target)
+    every = generalized_integrated_gradients(toy, PICTURES, None, source, target)
     rows = torch.tensor([[0, 2], [2, 2], [1, 0], [0, 1]])
-    found = generalized_integrated_gradients(toy, PICTURES, source, target, targets=rows)
+    found = generalized_integrated_gradients(toy, PICTURES, rows, source, target)
     picked = every.edges.gather(1, rows[:, :, None].expand(-1, -1, 8))
     torch.testing.assert_close(found.edges, picked)
     torch.testing.assert_close(found.change, every.change.gather(1, rows))
@@ -251,9 +251,9 @@ def test_targets_of_each_picture(toy, target):
 def test_chunks_of_pictures_do_not_matter(toy, monkeypatch):
     source, target = concepts_of(toy, "relu1", 8), concepts_of(toy, "relu3", 3)
     rows = torch.tensor([[0, 2], [2, 2], [1, 0], [0, 1]])
-    whole = generalized_integrated_gradients(toy, PICTURES, source, target, targets=rows, positions=True)
+    whole = generalized_integrated_gradients(toy, PICTURES, rows, source, target, positions=True)
     monkeypatch.setattr(concept_graph, "AT_ONCE", 3)
-    parts = generalized_integrated_gradients(toy, PICTURES, source, target, targets=rows, positions=True)
+    parts = generalized_integrated_gradients(toy, PICTURES, rows, source, target, positions=True)
     for name in ("edges", "change", "maps", "gap"):
         torch.testing.assert_close(getattr(parts, name), getattr(whole, name))
 
@@ -285,7 +285,7 @@ def test_graph_holds_what_it_says(toy, graph):
             assert data["importance"] == pytest.approx(float(matters[:, concept].mean()), rel=1e-4, abs=1e-6)
             assert data["importance:2"] == pytest.approx(float(matters[CLASSES == 2, concept].mean()), rel=1e-4, abs=1e-6)
         if depth:
-            edges = generalized_integrated_gradients(toy, PICTURES, layers[depth - 1], part)
+            edges = generalized_integrated_gradients(toy, PICTURES, None, layers[depth - 1], part)
             for concept in nodes:
                 effect = f"{part.layer}:{concept}"
                 for cause, _, data in graph.in_edges(effect, data=True):
@@ -359,15 +359,15 @@ def test_the_model_is_left_as_it_was(gradients):
     with untouched(model), torch.set_grad_enabled(gradients):
         graph = build_graph(model, PICTURES, CLASSES, layers)
         for positions in (False, True):
-            found = generalized_integrated_gradients(model, PICTURES, *layers, positions=positions)
+            found = generalized_integrated_gradients(model, PICTURES, None, *layers, positions=positions)
             assert not found.edges.requires_grad and not found.change.requires_grad
         with pytest.raises(ValueError):
-            generalized_integrated_gradients(model, PICTURES, layers[0], targets=[3])
+            generalized_integrated_gradients(model, PICTURES, [3], layers[0])
         for name in ("_from_targets", "_from_sources"):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(concept_graph, name, interrupt)
                 with pytest.raises(KeyboardInterrupt):
-                    generalized_integrated_gradients(model, PICTURES, *layers, positions=name == "_from_targets")
+                    generalized_integrated_gradients(model, PICTURES, None, *layers, positions=name == "_from_targets")
         assert torch.is_grad_enabled() == gradients
     same = build_graph(Toy().eval(), PICTURES, CLASSES, layers)
     assert dict(graph.nodes(data=True)) == dict(same.nodes(data=True))
@@ -382,14 +382,14 @@ def interrupt(scores, whole, *_):
 UNIT = torch.eye(6)
 
 
-def gig(model, source="relu1", target=None, images=PICTURES, **options):
-    target = target and Concepts(target, UNIT)
-    return generalized_integrated_gradients(model, images, Concepts(source, UNIT), target, steps=1, **options)
+def gig(model, source="relu1", effect=None, *, images=PICTURES, target=None, **options):
+    effect = effect and Concepts(effect, UNIT)
+    return generalized_integrated_gradients(model, images, target, Concepts(source, UNIT), effect, steps=1, **options)
 
 
 def elsewhere(model):
     """A decomposition of relu2 on concepts of relu1, which has as many channels."""
-    return decompose(pointwise_feature_vectors(model, "relu2", PICTURES), Concepts("relu1", UNIT))
+    return decompose(pointwise_feature_vectors(model, PICTURES, "relu2"), Concepts("relu1", UNIT))
 
 
 @pytest.mark.parametrize(
@@ -400,18 +400,18 @@ def elsewhere(model):
         (lambda m: gig(m, "relu1", "relu9"), "no layer 'relu9'"),
         (lambda m: gig(m, "fc"), "no spatial extent"),
         (lambda m: gig(m, "pool"), "no spatial extent"),
-        (lambda m: gig(m, targets=[3]), "classes 0 to 2"),
-        (lambda m: gig(m, targets=[-1]), "classes 0 to 2"),
-        (lambda m: gig(m, targets=[]), "targets have shape"),
-        (lambda m: gig(m, targets=[[0], [1]]), r"\(4, T\)"),
-        (lambda m: gig(m, target="relu3", targets=[6]), "concepts of 'relu3' 0 to 5"),
+        (lambda m: gig(m, target=[3]), "classes 0 to 2"),
+        (lambda m: gig(m, target=[-1]), "classes 0 to 2"),
+        (lambda m: gig(m, target=[]), "targets have shape"),
+        (lambda m: gig(m, target=[[0], [1]]), r"\(4, T\)"),
+        (lambda m: gig(m, effect="relu3", target=[6]), "concepts of 'relu3' 0 to 5"),
         (lambda m: gig(m, images=PICTURES[0]), "N of at least 1"),
         (lambda m: gig(m, images=PICTURES * torch.nan), "NaN"),
-        (lambda m: generalized_integrated_gradients(m, PICTURES[:2], elsewhere(m)), "of 4 pictures and there are 2"),
-        (lambda m: generalized_integrated_gradients(m, PICTURES, elsewhere(m)), "not of these pictures' activations"),
-        (lambda m: generalized_integrated_gradients(m, PICTURES, Concepts("relu1", torch.eye(5))), "6 channels"),
-        (lambda m: generalized_integrated_gradients(m, PICTURES, Concepts("relu1", UNIT), Concepts("relu3", torch.eye(5))),
-         "6 channels"),
+        (lambda m: generalized_integrated_gradients(m, PICTURES[:2], None, elsewhere(m)), "of 4 pictures and there are 2"),
+        (lambda m: generalized_integrated_gradients(m, PICTURES, None, elsewhere(m)), "not of these pictures' activations"),
+        (lambda m: generalized_integrated_gradients(m, PICTURES, None, Concepts("relu1", torch.eye(5))), "6 channels"),
+        (lambda m: generalized_integrated_gradients(
+            m, PICTURES, None, Concepts("relu1", UNIT), Concepts("relu3", torch.eye(5))), "6 channels"),
         (lambda m: importance(m, PICTURES, [0, 1], Concepts("relu1", UNIT)), "one class for each"),
         (lambda m: build_graph(m, PICTURES, CLASSES, []), "at least one layer"),
         (lambda m: build_graph(m, PICTURES, [0, 1, 2, 3], [Concepts("relu1", UNIT)]), "classes 0 to 2"),
@@ -426,12 +426,12 @@ def test_bad_inputs(toy, call, message):
 
 def test_layers_of_equal_width_are_told_apart(googlenet, pictures, real):
     """inception4b and inception4c both have 512 channels."""
-    wrong = decompose(pointwise_feature_vectors(googlenet, "inception4c", pictures[:2]), real[0])
+    wrong = decompose(pointwise_feature_vectors(googlenet, pictures[:2], "inception4c"), real[0])
     with pytest.raises(ValueError, match="layer 'inception4b'"):
-        generalized_integrated_gradients(googlenet, pictures[:2], wrong, targets=[0])
+        generalized_integrated_gradients(googlenet, pictures[:2], [0], wrong)
 
 
 def test_a_layer_that_the_source_does_not_reach(googlenet, pictures):
     source, target = Concepts("inception4c.branch1", torch.eye(128)[:3]), Concepts("inception4c.branch2", torch.eye(256)[:3])
     with pytest.raises(ValueError, match="does not depend on"):
-        generalized_integrated_gradients(googlenet, pictures[:1], source, target)
+        generalized_integrated_gradients(googlenet, pictures[:1], None, source, target)

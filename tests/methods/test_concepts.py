@@ -77,11 +77,11 @@ KERNEL = [[[[1.0, 2], [0, 1]]], [[[1.0, 0], [0, 0]]]]
 )
 def test_sharing_ratio_by_hand(weight, bias, expected):
     model = nn.Sequential(convolution(weight, bias)).eval()
-    found = concepts.effective_receptive_field(model, ["0"], PICTURE, [[0, 0]])
+    found = concepts.effective_receptive_field(model, PICTURE, ["0"], [[0, 0]])
     torch.testing.assert_close(found, torch.tensor([expected]))
     # The other position: y = (1, 0)·2·1 + … = 2 + 0 + 0 + 1 = 3 in the first channel.
     if bias is None and len(weight) == 1:
-        there = concepts.effective_receptive_field(model, ["0"], PICTURE, torch.tensor([[0, 1]]))
+        there = concepts.effective_receptive_field(model, PICTURE, ["0"], torch.tensor([[0, 1]]))
         torch.testing.assert_close(there, torch.tensor([[[0, 2 / 3, 0], [0, 0, 1 / 3]]]))
 
 
@@ -89,9 +89,9 @@ def test_sharing_ratio_by_hand(weight, bias, expected):
 def test_shares_sum_to_one_without_biases_and_not_with(seed):
     positions = [[0, 0], [3, 4], [2, 1], [1, 1]]
     without, having = Toy(seed, bias=False).eval(), Toy(seed).eval()
-    found = concepts.effective_receptive_field(without, ["relu1", "conv2"], PICTURES, positions)
+    found = concepts.effective_receptive_field(without, PICTURES, ["relu1", "conv2"], positions)
     torch.testing.assert_close(found.sum((1, 2)), torch.ones(4))
-    found = concepts.effective_receptive_field(having, ["relu1", "conv2"], PICTURES, positions)
+    found = concepts.effective_receptive_field(having, PICTURES, ["relu1", "conv2"], positions)
     assert (found.sum((1, 2)) - 1).abs().min() > 1e-3
 
 
@@ -126,7 +126,7 @@ def explicit(model, image, row, column):
 def test_sharing_ratio_is_the_layer_by_layer_recursion(toy):
     toy.norm = nn.Identity()
     positions = torch.tensor([[0, 0], [3, 4], [2, 1], [1, 3]])
-    found = concepts.effective_receptive_field(toy, ["relu1", "relu2"], PICTURES, positions)
+    found = concepts.effective_receptive_field(toy, PICTURES, ["relu1", "relu2"], positions)
     expected = torch.stack([explicit(toy, image, *at) for image, at in zip(PICTURES, positions.tolist(), strict=True)])
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     # Nothing outside the 5 × 5 pixels that reach the position.
@@ -138,12 +138,12 @@ def test_gradient_surrogate(toy):
     linear = nn.Sequential(convolution(KERNEL)).eval()
     # Linear and one step: the sharing ratio times |y|² = 82.
     by_hand = torch.tensor([[[10.0, 36, 0], [0, 36, 0]]])
-    torch.testing.assert_close(concepts.gradient_receptive_field(linear, "0", PICTURE, [[0, 0]]), by_hand)
-    found = concepts.gradient_receptive_field(toy, "relu2", PICTURES, positions)
+    torch.testing.assert_close(concepts.gradient_receptive_field(linear, PICTURE, "0", [[0, 0]]), by_hand)
+    found = concepts.gradient_receptive_field(toy, PICTURES, "relu2", positions)
     assert found.shape == (4, 6, 7) and (found >= 0).all() and not found.requires_grad
     assert found[0, :5, :5].max() > 0 and found[0, 5:].max() == 0
     # In one step from the pixels, both say the same but for sign and scale.
-    exact = concepts.effective_receptive_field(toy, ["relu2"], PICTURES, positions).abs()
+    exact = concepts.effective_receptive_field(toy, PICTURES, ["relu2"], positions).abs()
     unit = [each / each.sum((1, 2), keepdim=True) for each in (exact, found)]
     torch.testing.assert_close(*unit, atol=1e-5, rtol=1e-4)
 
@@ -168,46 +168,46 @@ def test_boxes():
 def test_pointwise_feature_vectors_are_the_maps(toy):
     with torch.no_grad():
         expected = toy.relu1(toy.conv1(PICTURES))
-    torch.testing.assert_close(concepts.pointwise_feature_vectors(toy, "relu1", PICTURES), expected)
+    torch.testing.assert_close(concepts.pointwise_feature_vectors(toy, PICTURES, "relu1"), expected)
 
 
 def test_contributions_sum_to_the_change_of_the_logit(toy):
     with torch.no_grad():
-        maps = concepts.pointwise_feature_vectors(toy, "relu1", PICTURES)
+        maps = concepts.pointwise_feature_vectors(toy, PICTURES, "relu1")
 
         def tail(hidden):
             return toy.fc(toy.pool(toy.relu2(toy.norm(toy.conv2(hidden)))).flatten(1))
 
         change = (tail(maps) - tail(torch.zeros_like(maps))).gather(1, torch.tensor([[0], [1], [2], [1]]))[:, 0]
-    found = concepts.contributions(toy, "relu1", PICTURES, [0, 1, 2, 1], steps=256)
+    found = concepts.contributions(toy, PICTURES, [0, 1, 2, 1], "relu1", steps=256)
     assert found.shape == (4, 6, 7)
     torch.testing.assert_close(found.sum((1, 2)), change, atol=1e-3, rtol=1e-2)
-    one = concepts.contributions(toy, "relu1", PICTURES, 1, steps=4)
-    several = concepts.contributions(toy, "relu1", PICTURES, [1] * 4, steps=4)
+    one = concepts.contributions(toy, PICTURES, 1, "relu1", steps=4)
+    several = concepts.contributions(toy, PICTURES, [1] * 4, "relu1", steps=4)
     assert torch.equal(one, several)
 
 
 def test_samples_come_in_proportion_to_the_positive_contributions(toy):
-    weight = concepts.contributions(toy, "relu1", PICTURES[:1], 1, steps=4)[0].clamp_min(0).flatten()
+    weight = concepts.contributions(toy, PICTURES[:1], 1, "relu1", steps=4)[0].clamp_min(0).flatten()
     expected = weight / weight.sum()
     assert (weight == 0).any()
     many = 4000
-    drawn = concepts.sample_vectors(toy, "relu1", PICTURES[:1].expand(many, -1, -1, -1), 1, steps=4)
+    drawn = concepts.sample_vectors(toy, PICTURES[:1].expand(many, -1, -1, -1), 1, "relu1", steps=4)
     places = drawn.positions[:, 0] * 7 + drawn.positions[:, 1]
     frequency = torch.bincount(places, minlength=42) / many
     # Five standard deviations of a binomial; what speaks against the class never comes.
     assert ((frequency - expected).abs() <= 5 * (expected * (1 - expected) / many).sqrt() + 1e-6).all()
-    maps = concepts.pointwise_feature_vectors(toy, "relu1", PICTURES[:1])[0].flatten(1)
+    maps = concepts.pointwise_feature_vectors(toy, PICTURES[:1], "relu1")[0].flatten(1)
     torch.testing.assert_close(drawn.vectors[:50], maps[:, places[:50]].T)
     assert drawn.layer == "relu1" and torch.equal(drawn.images, torch.arange(many))
 
 
 def test_samples_are_seeded_and_need_no_positive_contribution(toy):
-    one, two, three = (concepts.sample_vectors(toy, "relu1", PICTURES, 0, seed=seed) for seed in (1, 1, 2))
+    one, two, three = (concepts.sample_vectors(toy, PICTURES, 0, "relu1", seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one.positions, two.positions) and not torch.equal(one.positions, three.positions)
     toy.fc.weight.data = -toy.fc.weight.data.abs()
     toy.conv2.weight.data.abs_()
-    against = concepts.sample_vectors(toy, "relu1", PICTURES, 0)
+    against = concepts.sample_vectors(toy, PICTURES, 0, "relu1")
     assert against.vectors.shape == (4, 4)
 
 
@@ -318,9 +318,9 @@ def test_decomposition_adds_up():
 
 def everything(model):
     positions = torch.zeros(4, 2, dtype=torch.long)
-    drawn = concepts.sample_vectors(model, "relu1", PICTURES, [0, 1, 2, 0])
-    concepts.effective_receptive_field(model, ["relu1", "relu2"], PICTURES, positions)
-    concepts.gradient_receptive_field(model, "relu2", PICTURES, positions)
+    drawn = concepts.sample_vectors(model, PICTURES, [0, 1, 2, 0], "relu1")
+    concepts.effective_receptive_field(model, PICTURES, ["relu1", "relu2"], positions)
+    concepts.gradient_receptive_field(model, PICTURES, "relu2", positions)
     return drawn
 
 
@@ -334,10 +334,10 @@ def test_the_model_is_left_as_it_was(gradients):
         assert not drawn.vectors.requires_grad
         torch.testing.assert_close(drawn.vectors, everything(Toy().eval()).vectors)
         for fail in (
-            lambda: concepts.contributions(model, "relu1", PICTURES, 3),
-            lambda: concepts.effective_receptive_field(model, ["relu1", "relu2"], PICTURES, [[9, 9]] * 4),
-            lambda: concepts.gradient_receptive_field(model, "relu1", PICTURES, [[9, 9]] * 4),
-            lambda: concepts.pointwise_feature_vectors(model, "pool", PICTURES),
+            lambda: concepts.contributions(model, PICTURES, 3, "relu1"),
+            lambda: concepts.effective_receptive_field(model, PICTURES, ["relu1", "relu2"], [[9, 9]] * 4),
+            lambda: concepts.gradient_receptive_field(model, PICTURES, "relu1", [[9, 9]] * 4),
+            lambda: concepts.pointwise_feature_vectors(model, PICTURES, "pool"),
         ):
             with pytest.raises(ValueError):
                 fail()
@@ -362,17 +362,17 @@ VECTORS, KNOWN = torch.rand(10, 4, generator=generator(3)), Concepts("relu1", to
         (lambda m: decompose(torch.rand(1, 4, 1, 1), KNOWN), "no spatial extent"),
         (lambda m: decompose(torch.rand(1, 4, 2, 2), KNOWN, penalty=-1), "zero or more"),
         (lambda m: KNOWN.nearest(torch.rand(7, 5)), "same layer"),
-        (lambda m: concepts.pointwise_feature_vectors(m, "relu3", PICTURES), "no layer 'relu3'"),
-        (lambda m: concepts.pointwise_feature_vectors(m, "fc", PICTURES), "no spatial extent"),
-        (lambda m: concepts.pointwise_feature_vectors(m, "pool", PICTURES), "no spatial extent"),
-        (lambda m: concepts.pointwise_feature_vectors(m, "relu1", PICTURES[0]), "N of at least 1"),
-        (lambda m: concepts.pointwise_feature_vectors(m, "relu1", PICTURES * torch.nan), "NaN"),
-        (lambda m: concepts.sample_vectors(m, "relu1", PICTURES, [0, 1]), "one class for each"),
-        (lambda m: concepts.sample_vectors(m, "relu1", PICTURES, 3), "classes 0 to 2"),
-        (lambda m: concepts.effective_receptive_field(m, [], PICTURES, [[0, 0]] * 4), "chain of layers is empty"),
-        (lambda m: concepts.effective_receptive_field(m, ["relu2", "relu1"], PICTURES, [[0, 0]] * 4), "first to the last"),
-        (lambda m: concepts.effective_receptive_field(m, ["relu1"], PICTURES, [[0, 0]]), r"\(N, 2\)"),
-        (lambda m: concepts.gradient_receptive_field(m, "relu1", PICTURES, [[6, 0]] * 4), "6 rows and 7 columns"),
+        (lambda m: concepts.pointwise_feature_vectors(m, PICTURES, "relu3"), "no layer 'relu3'"),
+        (lambda m: concepts.pointwise_feature_vectors(m, PICTURES, "fc"), "no spatial extent"),
+        (lambda m: concepts.pointwise_feature_vectors(m, PICTURES, "pool"), "no spatial extent"),
+        (lambda m: concepts.pointwise_feature_vectors(m, PICTURES[0], "relu1"), "N of at least 1"),
+        (lambda m: concepts.pointwise_feature_vectors(m, PICTURES * torch.nan, "relu1"), "NaN"),
+        (lambda m: concepts.sample_vectors(m, PICTURES, [0, 1], "relu1"), "one class for each"),
+        (lambda m: concepts.sample_vectors(m, PICTURES, 3, "relu1"), "classes 0 to 2"),
+        (lambda m: concepts.effective_receptive_field(m, PICTURES, [], [[0, 0]] * 4), "chain of layers is empty"),
+        (lambda m: concepts.effective_receptive_field(m, PICTURES, ["relu2", "relu1"], [[0, 0]] * 4), "first to the last"),
+        (lambda m: concepts.effective_receptive_field(m, PICTURES, ["relu1"], [[0, 0]]), r"\(N, 2\)"),
+        (lambda m: concepts.gradient_receptive_field(m, PICTURES, "relu1", [[6, 0]] * 4), "6 rows and 7 columns"),
     ],
 )
 def test_bad_inputs(toy, call, message):

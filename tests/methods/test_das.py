@@ -31,7 +31,7 @@ def network():
 
 def site_and_labels(network, variable, seed, count=200):
     base, source = things(count, seed), things(count, seed + 1)
-    return das.Site(network, "mix", base, source), equality.counterfactual(base, source, variable)
+    return das.Site(network, base, source, "mix"), equality.counterfactual(base, source, variable)
 
 
 class Small(nn.Module):
@@ -138,7 +138,7 @@ def test_single_units_do_not_carry_the_variable(network):
 def test_two_sources_get_disjoint_subspaces(network):
     base, left, right = (things(200, seed) for seed in (1, 2, 3))
     labels = (equality.equal(left)[:, 0] == equality.equal(right)[:, 1]).long()
-    alignment = das.align(network, "mix", base, [left, right], labels, dim=(1, 1), steps=400, **QUIET)
+    alignment = das.align(network, base, [left, right], labels, "mix", dim=(1, 1), steps=400, **QUIET)
     torch.testing.assert_close(alignment.rotation.T @ alignment.rotation, torch.eye(2))
     assert alignment.iia(base, [left, right], labels) == 1
     assert (alignment.rotation.T @ network.directions).diagonal().abs().min() > 0.95
@@ -150,20 +150,20 @@ def test_boundless_finds_the_width(network):
     assert alignment.rotation.shape == (8, 1)
     assert alignment.score(*site_and_labels(network, "left", 50)).value == 1
     with pytest.raises(ValueError, match="one source"):
-        das.align_boundless(das.Site(network, "mix", things(4, 1), [things(4, 2), things(4, 3)]), labels[:4])
+        das.align_boundless(das.Site(network, things(4, 1), [things(4, 2), things(4, 3)], "mix"), labels[:4])
 
 
 def test_controls_of_the_built_network(network):
     (site, labels), held_out = site_and_labels(network, "left", 5), site_and_labels(network, "left", 50)
     base, source = things(200, 50), things(200, 51)
     # Pairs that differ in the right variable only.
-    other = das.Site(network, "mix", base, torch.cat([base[:, :2], source[:, 2:]], dim=1))
+    other = das.Site(network, base, torch.cat([base[:, :2], source[:, 2:]], dim=1), "mix")
     untrained = equality.EqualityNetwork()
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
         for parameter in untrained.parameters():
             parameter.normal_()
-    there = tuple(das.Site(untrained, "mix", things(200, seed), things(200, seed + 1)) for seed in (5, 50))
+    there = tuple(das.Site(untrained, things(200, seed), things(200, seed + 1), "mix") for seed in (5, 50))
     table = das.controls(site, labels, held_out, dim=1, steps=200, untrained=there, others=[other], **QUIET)
     assert table["trained on"].value == table["held out"].value == 1
     assert table["off target 1"].value == 0
@@ -193,7 +193,7 @@ def illusion():
     labels = torch.tensor([0, 1] * 20)
     sign = 2.0 * labels - 1
     base, source = (torch.stack([each, -0.5 * sign, torch.zeros(40)], dim=1) for each in (-3 * sign, 3 * sign))
-    return das.Site(model, "0", base, source), labels, model
+    return das.Site(model, base, source, "0"), labels, model
 
 
 def test_a_subspace_that_is_not_used_can_still_carry_the_variable():
@@ -228,7 +228,7 @@ def test_row_null_split_spans_the_rotation(seed):
 @pytest.mark.parametrize("layer", ["conv1", "norm", "relu", "inner", "pool"])
 def test_the_suffix_gives_what_a_whole_forward_pass_gives(layer):
     model = Small().eval()
-    site = das.Site(model, layer, PICTURES, SOURCES, batch=4)
+    site = das.Site(model, PICTURES, SOURCES, layer, batch=4)
     with torch.no_grad():
         torch.testing.assert_close(site.logits([torch.zeros(6, 1)]), model(PICTURES))
     # inner is bypassed: its full swap is not the source's answer.
@@ -257,13 +257,13 @@ def by_hand(model, layer, frame, mask):
 @pytest.mark.parametrize("layer", ["relu", "inner"])
 def test_channels_at_chosen_positions(layer):
     model, frame = Small().eval(), das.random_frame(6, 2, generator())
-    site = das.Site(model, layer, PICTURES, SOURCES)
+    site = das.Site(model, PICTURES, SOURCES, layer)
     mask = torch.zeros(8, 10, dtype=torch.bool)
     mask[2, 3] = mask[7, 9] = True
     for positions, where in [(None, torch.ones(8, 10)), (mask, mask), ([(2, 3), (7, 9)], mask)]:
         torch.testing.assert_close(site.at(positions).logits([frame]), by_hand(model, layer, frame, where))
     torch.testing.assert_close(site.logits([frame]), by_hand(model, layer, frame, torch.ones(8, 10)))
-    several = das.Site(model, layer, PICTURES, [PICTURES, SOURCES], positions=mask)
+    several = das.Site(model, PICTURES, [PICTURES, SOURCES], layer, positions=mask)
     torch.testing.assert_close(several.only(1).logits([frame]), by_hand(model, layer, frame, mask))
     torch.testing.assert_close(several.only(0).logits([frame]), several.logits([frame, frame * 0]))
     rows = torch.tensor([4, 1, 1])
@@ -281,7 +281,7 @@ def test_tokens():
 
     model = Tokens()
     base, source = torch.randn(2, 6, 3, 4, generator=generator())
-    site = das.Site(model, "embed", base, source)
+    site = das.Site(model, base, source, "embed")
     torch.testing.assert_close(site.at([0]).logits(None), model(source))
     torch.testing.assert_close(site.at([1, 2]).logits(None), model(base))
 
@@ -290,7 +290,7 @@ def test_residual_network_and_align_on_pictures():
     model = SmallResNet(3, widths=(4, 8), blocks=1).eval()
     labels = (model(PICTURES).argmax(1) + 1) % 3
     for layer in ("layer1", "layer2.0.conv1", "avgpool"):
-        site = das.Site(model, layer, PICTURES, SOURCES)
+        site = das.Site(model, PICTURES, SOURCES, layer)
         torch.testing.assert_close(site.logits([torch.zeros(site.size, 1)]), model(PICTURES), atol=1e-4, rtol=1e-4)
         alignment = das.align_at(site, labels, dim=2, steps=20, batch=4, learning_rate=0.1, **QUIET)
         assert alignment.losses[-1] < alignment.losses[0] + 0.5
@@ -318,9 +318,9 @@ def test_the_model_is_left_as_it_was(fail):
     with untouched(model), torch.no_grad():  # training works here, too
         if fail:
             with pytest.raises(ValueError):
-                das.align(model, "relu", PICTURES, SOURCES, labels, dim=2, steps=2, **QUIET)
+                das.align(model, PICTURES, SOURCES, labels, "relu", dim=2, steps=2, **QUIET)
         else:
-            das.align(model, "relu", PICTURES, SOURCES, labels, dim=2, steps=2, **QUIET).iia(PICTURES, SOURCES, labels)
+            das.align(model, PICTURES, SOURCES, labels, "relu", dim=2, steps=2, **QUIET).iia(PICTURES, SOURCES, labels)
 
 
 def test_score():
@@ -388,14 +388,14 @@ def test_a_layer_without_channels():
             return torch.stack([self.total(images)] * 2, dim=1)
 
     with pytest.raises(ValueError, match="no channel axis"):
-        das.Site(Scalars(), "total", PICTURES, SOURCES)
+        das.Site(Scalars(), PICTURES, SOURCES, "total")
 
 
 def test_an_alignment_refuses_another_site():
     model = Small().eval()
-    alignment = das.align(model, "relu", PICTURES, SOURCES, LABELS, dim=2, steps=1, **QUIET)
+    alignment = das.align(model, PICTURES, SOURCES, LABELS, "relu", dim=2, steps=1, **QUIET)
     with pytest.raises(ValueError, match="own model and layer"):
-        alignment.score(das.Site(SmallResNet(3).eval(), "avgpool", PICTURES, SOURCES), LABELS)
+        alignment.score(das.Site(SmallResNet(3).eval(), PICTURES, SOURCES, "avgpool"), LABELS)
 
 
 # ----------------------------------------------------------------------------------------------------------------- peer
@@ -426,7 +426,7 @@ def test_agrees_with_pyvene(dim):
     whole = pyvene.IntervenableModel([{"component": "site.output", "intervention": intervention}], Vectors(model))
     with torch.no_grad():
         theirs = whole({"images": PICTURES}, [{"images": SOURCES}])[1]
-        ours = das.Site(model, "pool", PICTURES, SOURCES).logits([frame])
+        ours = das.Site(model, PICTURES, SOURCES, "pool").logits([frame])
         formula = das.interchange(torch.ones(3, 6), torch.zeros(3, 6), frame)
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(formula, intervention(torch.ones(3, 6), torch.zeros(3, 6)), atol=1e-5, rtol=1e-5)

@@ -73,7 +73,7 @@ class Curves:
 def insertion_deletion(
     model: nn.Module,
     images: Tensor,
-    targets: Tensor | Sequence[int] | int,
+    target: Tensor | Sequence[int] | int,
     source: Concepts | Decomposition,
     *,
     order: str | Tensor = "gig",
@@ -92,7 +92,7 @@ def insertion_deletion(
     Args:
         model: gives logits ``(N, classes)``.
         images: ``(N, 3, H, W)``.
-        targets: class of each picture ``(N,)``, or one for all.
+        target: class of each picture ``(N,)``, or one for all.
         source: concepts of a layer, or a decomposition of these pictures.
         order: one of :data:`ORDERS`, or scores ``(N, K)``.
         measure: ``"probability"`` or ``"logit"``.
@@ -106,9 +106,9 @@ def insertion_deletion(
     if measure not in ("probability", "logit"):
         raise ValueError(f"There is no measure {measure!r}: choose 'probability' or 'logit'.")
     parts = decomposed(model, images, source)
-    classes = _classes(targets, len(images), images.device)[:, None]
+    classes = _classes(target, len(images), images.device)[:, None]
     with left_alone(model), torch.no_grad():
-        tail = replay(model, parts.concepts.layer, images)
+        tail = replay(model, images, parts.concepts.layer)
 
         def answers(activations: Tensor, index: Tensor) -> Tensor:
             logits = tail(activations, index)
@@ -121,7 +121,7 @@ def insertion_deletion(
             return tail(activations, index).softmax(1).gather(1, classes[index])
 
         _check_classes(classes, tail(tail.activation))
-        ranked = _order(model, images, parts, None, classes, order, answers, steps, seed)
+        ranked = _order(model, images, classes, parts, None, order, answers, steps, seed)
         grid, insertion, deletion = _curves(measured, parts, ranked, fractions)
     return Curves(grid, insertion[:, 0], deletion[:, 0])
 
@@ -129,10 +129,10 @@ def insertion_deletion(
 def interlayer_insertion_deletion(
     model: nn.Module,
     images: Tensor,
+    target: Tensor | Sequence[int] | int | None,
     source: Concepts | Decomposition,
-    target: Concepts,
+    effect: Concepts,
     *,
-    targets: Tensor | Sequence[int] | int | None = None,
     orders: Sequence[str] = ORDERS,
     top: int = 5,
     score: str = "sum",
@@ -142,20 +142,21 @@ def interlayer_insertion_deletion(
 ) -> dict[str, Curves]:
     """Insertion and deletion of one layer's concepts, and what they do to the most important concepts of a later layer.
 
-    The score of a target concept is the projection of the later layer's vectors on it, less what an activation of zero
-    gives, relative to what the whole reconstruction gives: 0 at one end, 1 at the other (and above 1 where concepts that speak
-    against the target are still out). The projections are summed over the
-    positions, because that is the score whose changes GIG, the gradient and leave-one-out share out; with
-    ``score="max"`` the greatest counts, as in the paper, and the orders still are those for the sum.
+    The score of a later concept is the projection of its layer's vectors on it, less what an activation of zero gives,
+    relative to what the whole reconstruction gives: 0 at one end, 1 at the other (and above 1 where concepts that speak
+    against it are still out). The projections are summed over the positions, because that is the score whose changes GIG,
+    the gradient and leave-one-out share out; with ``score="max"`` the greatest counts, as in the paper, and the orders still
+    are those for the sum.
 
     Args:
         model: gives logits ``(N, classes)``.
         images: ``(N, 3, H, W)``.
+        target: class of each picture ``(N,)``, or one for all, for which the later concepts are important; None for what
+            the model answers.
         source: concepts of the earlier layer, or a decomposition of these pictures.
-        target: concepts of the later layer.
-        targets: class of each picture, for which target concepts are important; None for what the model answers.
+        effect: concepts of the later layer.
         orders: some of :data:`ORDERS`.
-        top: target concepts a picture, over which its curves are averaged: the most important ones, by GIG, of those that
+        top: later concepts a picture, over which its curves are averaged: the most important ones, by GIG, of those that
             an activation of zero loses at least a tenth as much of as of the one that it loses most of. (Else the
             division is by next to nothing.)
         score: ``"sum"`` or ``"max"`` over positions.
@@ -170,15 +171,15 @@ def interlayer_insertion_deletion(
     if score not in ("sum", "max"):
         raise ValueError(f"There is no score {score!r}: choose 'sum' or 'max' over positions.")
     if top < 1:
-        raise ValueError("Ask for at least one target concept at the top.")
-    check_order(model, [source.concepts.layer if isinstance(source, Decomposition) else source.layer, target.layer], images)
+        raise ValueError("Ask for at least one concept of the later layer at the top.")
+    check_order(model, images, [source.concepts.layer if isinstance(source, Decomposition) else source.layer, effect.layer])
     parts = decomposed(model, images, source)
     with left_alone(model), torch.no_grad():
-        tail = replay(model, parts.concepts.layer, images)
-        classes = tail(tail.activation).argmax(1) if targets is None else _classes(targets, len(images), images.device)
+        tail = replay(model, images, parts.concepts.layer)
+        classes = tail(tail.activation).argmax(1) if target is None else _classes(target, len(images), images.device)
 
         def projections(activations: Tensor, index: Tensor, kind: str) -> Tensor:
-            maps = torch.einsum("nchw,kc->nkhw", _later(tail, target.layer, activations, index), target.vectors)
+            maps = torch.einsum("nchw,kc->nkhw", _later(tail, effect.layer, activations, index), effect.vectors)
             return maps.sum((2, 3)) if kind == "sum" else maps.amax((2, 3))
 
         every = torch.arange(len(images), device=images.device)
@@ -187,10 +188,10 @@ def interlayer_insertion_deletion(
         moves = torch.stack([each >= 0.1 * each.amax(1, keepdim=True).clamp_min(1e-12) for each in change.values()]).all(0)
         if not moves.sum(1).min() >= top:
             raise ValueError(
-                f"In a picture, the reconstruction moves only {int(moves.sum(1).min())} of the concepts of {target.layer!r}: "
+                f"In a picture, the reconstruction moves only {int(moves.sum(1).min())} of the concepts of {effect.layer!r}: "
                 f"ask for fewer than {top} at the top."
             )
-        matters = importance(model, images, classes, target, steps=steps).masked_fill(~moves, -torch.inf)
+        matters = importance(model, images, classes, effect, steps=steps).masked_fill(~moves, -torch.inf)
         wanted = matters.topk(top, dim=1).indices
 
         def answers(activations: Tensor, index: Tensor) -> Tensor:
@@ -202,7 +203,7 @@ def interlayer_insertion_deletion(
 
         found = {}
         for name in orders:
-            ranked = _order(model, images, parts, target, wanted, name, answers, steps, seed)
+            ranked = _order(model, images, wanted, parts, effect, name, answers, steps, seed)
             grid, insertion, deletion = _curves(measured, parts, ranked, fractions)
             found[name] = Curves(grid, insertion.mean(1), deletion.mean(1))
     return found
@@ -223,9 +224,9 @@ def _later(tail: Replay, layer: str, activations: Tensor, index: Tensor) -> Tens
 def _order(
     model: nn.Module,
     images: Tensor,
-    parts: Decomposition,
-    target: Concepts | None,
     wanted: Tensor,
+    parts: Decomposition,
+    effect: Concepts | None,
     order: str | Tensor,
     answers: Answers,
     steps: int,
@@ -238,11 +239,11 @@ def _order(
             raise ValueError(f"An order is a finite score for each concept, {tuple(coefficients.shape[:2])}.")
         return order[:, None]
     if order == "gig":
-        return generalized_integrated_gradients(model, images, parts, target, targets=wanted, steps=steps).edges
+        return generalized_integrated_gradients(model, images, wanted, parts, effect, steps=steps).edges
     if order == "coefficient":
         return coefficients.sum((2, 3))[:, None]
     if order == "gradient":
-        scores = tail_of(model, images, parts.concepts.layer, target, wanted)
+        scores = tail_of(model, images, wanted, parts.concepts.layer, effect)
         with torch.enable_grad():
             point = parts.reconstruction.clone().requires_grad_()
             reached = scores(point).sum(0).unbind()

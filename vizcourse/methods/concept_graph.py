@@ -37,7 +37,7 @@ __all__ = [
 
 
 def tail_of(
-    model: nn.Module, images: Tensor, source: str, target: Concepts | None, targets: Tensor | None = None
+    model: nn.Module, images: Tensor, target: Tensor | None, source: str, effect: Concepts | None = None
 ) -> Callable[..., Tensor]:
     """The function from the activations of a layer, ``(N, C, h, w)``, to the scores of targets, ``(N, T)``.
 
@@ -47,31 +47,31 @@ def tail_of(
     Args:
         model: any model.
         images: ``(N, 3, H, W)``, for what goes around the source layer.
+        target: which classes, or which concepts of the effect: ``(T,)`` for all pictures, ``(N, T)`` for each, None for all.
         source: the earlier layer.
-        target: concepts of the later layer, or None for the classes.
-        targets: which of them: ``(T,)`` for all pictures, ``(N, T)`` for each, None for all.
+        effect: concepts of the later layer, or None for the classes.
 
     Returns:
         The function; a second argument says which picture each row belongs to, when they are not all in order.
     """
-    rest = replay(model, source, images)
+    rest = replay(model, images, source)
 
     def scores(activations: Tensor, index: Tensor | None = None) -> Tensor:
-        if target is None:
+        if effect is None:
             every = rest(activations, index)
         else:
-            with capture(model, target.layer, stop=True) as acts:
+            with capture(model, effect.layer, stop=True) as acts:
                 rest(activations, index)
-            maps = _spatial(acts[target.layer], target.layer)
-            if maps.shape[1] != target.vectors.shape[1]:
+            maps = _spatial(acts[effect.layer], effect.layer)
+            if maps.shape[1] != effect.vectors.shape[1]:
                 raise ValueError(
-                    f"Layer {target.layer!r} has {maps.shape[1]} channels and its concepts {target.vectors.shape[1]}: take "
+                    f"Layer {effect.layer!r} has {maps.shape[1]} channels and its concepts {effect.vectors.shape[1]}: take "
                     "concepts of this layer."
                 )
-            every = torch.einsum("nchw,kc->nk", maps, target.vectors.to(activations))
-        if targets is None:
+            every = torch.einsum("nchw,kc->nk", maps, effect.vectors.to(activations))
+        if target is None:
             return every
-        return every[:, targets] if targets.ndim == 1 else every.gather(1, targets if index is None else targets[index])
+        return every[:, target] if target.ndim == 1 else every.gather(1, target if index is None else target[index])
 
     return scores
 
@@ -79,11 +79,11 @@ def tail_of(
 def decomposed(model: nn.Module, images: Tensor, source: Concepts | Decomposition) -> Decomposition:
     """The decomposition of the pictures' activations on concepts; one that is passed is checked to be theirs."""
     if isinstance(source, Concepts):
-        return decompose(pointwise_feature_vectors(model, source.layer, images), source)
+        return decompose(pointwise_feature_vectors(model, images, source.layer), source)
     layer, known = source.concepts.layer, len(source.coefficients)
     if known != len(images):
         raise ValueError(f"The decomposition is of {known} pictures and there are {len(images)}: take the same pictures.")
-    maps, whole = pointwise_feature_vectors(model, layer, images), source.reconstruction + source.residual
+    maps, whole = pointwise_feature_vectors(model, images, layer), source.reconstruction + source.residual
     if maps.shape != whole.shape or (maps - whole).norm() > 1e-3 * maps.norm():
         raise ValueError(
             f"The decomposition is not of these pictures' activations in layer {layer!r}: decompose the activations of the "
@@ -118,10 +118,10 @@ class Attributions:
 def generalized_integrated_gradients(
     model: nn.Module,
     images: Tensor,
+    target: Tensor | Sequence[int] | None,
     source: Concepts | Decomposition,
-    target: Concepts | None = None,
+    effect: Concepts | None = None,
     *,
-    targets: Tensor | Sequence[int] | None = None,
     steps: int = 32,
     positions: bool = False,
     progress: bool = True,
@@ -139,10 +139,10 @@ def generalized_integrated_gradients(
     Args:
         model: any model.
         images: ``(N, 3, H, W)``.
+        target: numbers of the classes, or of the effect's concepts: ``(T,)``, or ``(N, T)`` for other ones in each
+            picture; None for all.
         source: concepts of the earlier layer, or a decomposition of these pictures.
-        target: concepts of the later layer, or None for the classes.
-        targets: numbers of the target concepts or classes: ``(T,)``, or ``(N, T)`` for other ones in each picture; None
-            for all.
+        effect: concepts of the later layer, or None for the classes.
         steps: points on the path.
         positions: also give the contributions position by position.
         progress: show a bar when it takes more than a few seconds.
@@ -151,16 +151,16 @@ def generalized_integrated_gradients(
         ValueError: layers in the wrong order, a target that does not exist, a decomposition of other pictures.
     """
     parts = decomposed(model, images, source)
-    check_order(model, [part.layer for part in (parts.concepts, target) if part is not None], images)
-    return _attributions(model, images, parts, target, _wanted(model, images, target, targets), steps, positions, progress)
+    check_order(model, images, [part.layer for part in (parts.concepts, effect) if part is not None])
+    return _attributions(model, images, _wanted(model, images, target, effect), parts, effect, steps, positions, progress)
 
 
 def _attributions(
     model: nn.Module,
     images: Tensor,
-    parts: Decomposition,
-    target: Concepts | None,
     wanted: Tensor,
+    parts: Decomposition,
+    effect: Concepts | None,
     steps: int,
     positions: bool = False,
     progress: bool = True,
@@ -173,12 +173,12 @@ def _attributions(
         ):
             rows = slice(start, start + AT_ONCE)
             some = wanted[rows] if wanted.ndim == 2 else wanted
-            scores = tail_of(model, images[rows], parts.concepts.layer, target, some)
+            scores = tail_of(model, images[rows], some, parts.concepts.layer, effect)
             whole, coefficients = parts.reconstruction[rows], parts.coefficients[rows]
             with torch.enable_grad():
                 reached = scores(whole.clone().requires_grad_())
             if not reached.requires_grad:
-                name = target.layer if target is not None else "the output"
+                name = effect.layer if effect is not None else "the output"
                 raise ValueError(f"{name!r} does not depend on {parts.concepts.layer!r}: choose a layer that feeds the other.")
             change = reached.detach() - scores(torch.zeros_like(whole))
             present = parts.present[rows].sum()
@@ -226,7 +226,7 @@ def _from_targets(
 
 
 def _from_sources(
-    scores: Callable, whole: Tensor, coefficients: Tensor, vectors: Tensor, steps: int, effects: int
+    scores: Callable, whole: Tensor, coefficients: Tensor, vectors: Tensor, steps: int, targets: int
 ) -> Tensor:
     """A forward pass of derivatives for each source that is present in a picture, good for all targets.
 
@@ -235,7 +235,7 @@ def _from_sources(
     """
     strength = coefficients.flatten(2).abs().sum(2)
     order, counts = strength.argsort(dim=1, descending=True), (strength > 0).sum(1)
-    edges = coefficients.new_zeros(len(whole), coefficients.shape[1], effects)
+    edges = coefficients.new_zeros(len(whole), coefficients.shape[1], targets)
     start = 0
     while len(some := (counts > start).nonzero()[:, 0]):
         sources = order[some, start : start + max(1, FORWARD_ROWS // len(some))].T  # (J, pictures)
@@ -269,13 +269,13 @@ def _plain_attention() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def _wanted(model: nn.Module, images: Tensor, target: Concepts | None, targets: Tensor | Sequence[int] | None) -> Tensor:
-    if target is not None:
-        there, what = len(target), f"concepts of {target.layer!r}"
+def _wanted(model: nn.Module, images: Tensor, target: Tensor | Sequence[int] | None, effect: Concepts | None) -> Tensor:
+    if effect is not None:
+        there, what = len(effect), f"concepts of {effect.layer!r}"
     else:
         with left_alone(model), torch.no_grad():
             there, what = model(images[:1]).shape[1], "classes"
-    wanted = torch.arange(there) if targets is None else torch.as_tensor(targets).long()
+    wanted = torch.arange(there) if target is None else torch.as_tensor(target).long()
     wanted = wanted.to(images.device)
     if wanted.ndim not in (1, 2) or not wanted.numel() or (wanted.ndim == 2 and len(wanted) != len(images)):
         raise ValueError(
@@ -290,22 +290,22 @@ def _wanted(model: nn.Module, images: Tensor, target: Concepts | None, targets: 
 
 
 def importance(
-    model: nn.Module, images: Tensor, targets: Tensor | Sequence[int], source: Concepts | Decomposition, *, steps: int = 32
+    model: nn.Module, images: Tensor, target: Tensor | Sequence[int], source: Concepts | Decomposition, *, steps: int = 32
 ) -> Tensor:
     """What each concept contributes to each picture's class logit, over all positions: ``(N, K)``.
 
     Args:
-        targets: a class for each picture, ``(N,)``.
+        target: a class for each picture, ``(N,)``.
     """
-    targets = _one_for_each(targets, images)
-    return generalized_integrated_gradients(model, images, source, targets=targets[:, None], steps=steps).edges[:, 0]
+    target = _one_for_each(target, images)
+    return generalized_integrated_gradients(model, images, target[:, None], source, steps=steps).edges[:, 0]
 
 
-def _one_for_each(targets: Tensor | Sequence[int], images: Tensor) -> Tensor:
-    targets = torch.as_tensor(targets, device=images.device).long()
-    if targets.shape != (len(images),):
-        raise ValueError(f"{tuple(targets.shape)} targets for {len(images)} pictures: pass one class for each.")
-    return targets
+def _one_for_each(target: Tensor | Sequence[int], images: Tensor) -> Tensor:
+    target = torch.as_tensor(target, device=images.device).long()
+    if target.shape != (len(images),):
+        raise ValueError(f"{tuple(target.shape)} targets for {len(images)} pictures: pass one class for each.")
+    return target
 
 
 def shared_concepts(first: Tensor, second: Tensor, top: int = 3) -> Tensor:
@@ -330,7 +330,7 @@ def _strongest(matters: Tensor, top: int) -> Tensor:
 def build_graph(
     model: nn.Module,
     images: Tensor,
-    targets: Tensor | Sequence[int],
+    target: Tensor | Sequence[int],
     concepts: Sequence[Concepts],
     *,
     top: int = 5,
@@ -355,7 +355,7 @@ def build_graph(
     Args:
         model: any model.
         images: ``(N, 3, H, W)``.
-        targets: a class for each picture, ``(N,)``.
+        target: a class for each picture, ``(N,)``.
         concepts: of several layers, the earliest first.
         top: concepts a layer and class.
         shared: concepts a layer and pair of classes.
@@ -366,18 +366,18 @@ def build_graph(
     """
     if not concepts:
         raise ValueError("A graph needs concepts of at least one layer: pass those of extract_concepts in a list.")
-    check_order(model, [each.layer for each in concepts], images)
-    targets = _one_for_each(targets, images)
-    own = _wanted(model, images, None, targets[:, None])
-    classes = targets.unique().tolist()
+    check_order(model, images, [each.layer for each in concepts])
+    target = _one_for_each(target, images)
+    own = _wanted(model, images, target[:, None], None)
+    classes = target.unique().tolist()
     graph = networkx.DiGraph(pictures=len(images), gap=0.0)
     for number in classes:
         graph.add_node(f"class:{number}", layer="class", concept=number, depth=len(concepts), importance=1.0, shared=False)
-    parts = [decompose(pointwise_feature_vectors(model, each.layer, images), each) for each in concepts]
+    parts = [decompose(pointwise_feature_vectors(model, images, each.layer), each) for each in concepts]
     chosen: list[list[int]] = []
     for depth, part in enumerate(parts):
-        matters = _attributions(model, images, part, None, own, steps).edges[:, 0]
-        by_class = {number: matters[targets == number] for number in classes}
+        matters = _attributions(model, images, own, part, None, steps).edges[:, 0]
+        by_class = {number: matters[target == number] for number in classes}
         best = [index for each in by_class.values() for index in _strongest(each.mean(0), top)]
         both = {int(index) for pair in itertools.combinations(by_class.values(), 2) for index in shared_concepts(*pair, shared)}
         chosen.append(sorted({int(index) for index in best} | both))
@@ -398,7 +398,7 @@ def build_graph(
                     weight = float(each[:, index].mean())
                     graph.add_edge(f"{part.concepts.layer}:{index}", f"class:{number}", weight=weight, share=share)
     for part, later, kept, effects in zip(parts, parts[1:], chosen, chosen[1:], strict=False):
-        found = _attributions(model, images, part, later.concepts, torch.tensor(effects, device=images.device), steps)
+        found = _attributions(model, images, torch.tensor(effects, device=images.device), part, later.concepts, steps)
         weights, change = found.edges.mean(0), found.change.mean(0)
         graph.graph["gap"] = max(graph.graph["gap"], float(found.gap.max()))
         for row, effect in enumerate(effects):

@@ -82,7 +82,7 @@ class Concepts:
 # ------------------------------------------------------------------------------------------ pointwise feature vectors
 
 
-def pointwise_feature_vectors(model: nn.Module, layer: Layer, images: Tensor) -> Tensor:
+def pointwise_feature_vectors(model: nn.Module, images: Tensor, layer: Layer) -> Tensor:
     """The layer's maps ``(N, C, h, w)``; ``maps[n, :, row, column]`` is one pointwise feature vector.
 
     Raises:
@@ -100,9 +100,9 @@ def pointwise_feature_vectors(model: nn.Module, layer: Layer, images: Tensor) ->
 
 def contributions(
     model: nn.Module,
-    layer: Layer,
     images: Tensor,
-    targets: Tensor | Sequence[int] | int,
+    target: Tensor | Sequence[int] | int,
+    layer: Layer,
     *,
     steps: int = 8,
     progress: bool = True,
@@ -114,25 +114,25 @@ def contributions(
 
     Args:
         model: gives logits ``(N, classes)``.
-        layer: with activations ``(N, C, h, w)``.
         images: ``(N, 3, H, W)``.
-        targets: class of each picture ``(N,)``, or one for all.
+        target: class of each picture ``(N,)``, or one for all.
+        layer: with activations ``(N, C, h, w)``.
         steps: points on the path.
         progress: show a bar when it takes more than a few seconds.
     """
-    return _maps_and_contributions(model, layer, images, targets, steps, progress)[1]
+    return _maps_and_contributions(model, images, target, layer, steps, progress)[1]
 
 
 def _maps_and_contributions(
-    model: nn.Module, layer: Layer, images: Tensor, targets: Tensor | Sequence[int] | int, steps: int, progress: bool
+    model: nn.Module, images: Tensor, target: Tensor | Sequence[int] | int, layer: Layer, steps: int, progress: bool
 ) -> tuple[Tensor, Tensor]:
-    targets = _classes(targets, len(images), images.device)
+    target = _classes(target, len(images), images.device)
     _check_images(images)
     done: list[tuple[Tensor, Tensor]] = []
     bar = tqdm(total=len(images), desc="contributions", unit="picture", delay=3, leave=False, disable=not progress)
     with left_alone(model), bar:
-        for some, classes in zip(images.split(AT_ONCE), targets.split(AT_ONCE), strict=True):
-            tail = replay(model, layer, some)
+        for some, classes in zip(images.split(AT_ONCE), target.split(AT_ONCE), strict=True):
+            tail = replay(model, some, layer)
             maps = _spatial(tail.activation, tail.name)
             total = torch.zeros_like(maps)
             for step in range(steps):
@@ -149,9 +149,9 @@ def _maps_and_contributions(
 
 def sample_vectors(
     model: nn.Module,
-    layer: Layer,
     images: Tensor,
-    targets: Tensor | Sequence[int] | int,
+    target: Tensor | Sequence[int] | int,
+    layer: Layer,
     *,
     steps: int = 8,
     seed: int = 0,
@@ -163,10 +163,10 @@ def sample_vectors(
     against the class are never drawn; in a picture where all do, every position is as likely as another.
 
     Args:
-        model, layer, images, targets, steps, progress: as in :func:`contributions`.
+        model, images, target, layer, steps, progress: as in :func:`contributions`.
         seed: of the drawing.
     """
-    maps, shares = _maps_and_contributions(model, layer, images, targets, steps, progress)
+    maps, shares = _maps_and_contributions(model, images, target, layer, steps, progress)
     weight = shares.clamp_min(0).flatten(1)
     weight = torch.where(weight.sum(1, keepdim=True) > 0, weight, torch.ones_like(weight))
     generator = torch.Generator().manual_seed(seed)
@@ -184,7 +184,7 @@ def sample_vectors(
 # ---------------------------------------------------------------------------------------------------- receptive fields
 
 
-def effective_receptive_field(model: nn.Module, layers: Sequence[Layer], images: Tensor, positions: Tensor) -> Tensor:
+def effective_receptive_field(model: nn.Module, images: Tensor, layers: Sequence[Layer], positions: Tensor) -> Tensor:
     """Which pixels made a pointwise feature vector, by the sharing ratio: ``(N, H, W)``.
 
     Between two layers of the chain, vector ``x_i`` gives the part ``ŷ_ij`` of vector ``y_j``, and shares
@@ -197,9 +197,9 @@ def effective_receptive_field(model: nn.Module, layers: Sequence[Layer], images:
 
     Args:
         model: any model.
+        images: ``(N, 3, H, W)``.
         layers: the chain, from the first layer to the one whose vectors are asked about; the closer together, the
             nearer this is to the layer-by-layer recursion of the source.
-        images: ``(N, 3, H, W)``.
         positions: row and column in the last layer of the chain, one for each picture: ``(N, 2)``.
 
     Source: Han, Kim and Kwak, "Respect the model: fine-grained and robust explanation with sharing ratio decomposition"
@@ -208,7 +208,7 @@ def effective_receptive_field(model: nn.Module, layers: Sequence[Layer], images:
     _check_images(images)
     if not layers:
         raise ValueError("The chain of layers is empty: name at least the layer whose vectors are asked about.")
-    check_order(model, layers, images)
+    check_order(model, images, layers)
     with left_alone(model), torch.enable_grad(), capture(model, list(layers), stop=True) as acts:
         pixels = images.detach().clone().requires_grad_()
         model(pixels)
@@ -225,15 +225,16 @@ def effective_receptive_field(model: nn.Module, layers: Sequence[Layer], images:
     return share
 
 
-def gradient_receptive_field(model: nn.Module, layer: Layer, images: Tensor, positions: Tensor) -> Tensor:
+def gradient_receptive_field(model: nn.Module, images: Tensor, layer: Layer, positions: Tensor) -> Tensor:
     """A cheap stand-in for the effective receptive field: ``(N, H, W)``.
 
     The size of ``∂<v, v'>/∂x · x`` at each pixel, where v is the pointwise feature vector and v' the same, held fixed:
     the sharing ratio in one step, without its sign. A surrogate, not the source's definition; blind to black pixels, too.
 
     Args:
-        model, layer: the layer whose vectors are asked about.
+        model: any model.
         images: ``(N, 3, H, W)``.
+        layer: whose vectors are asked about.
         positions: ``(N, 2)``.
     """
     _check_images(images)
@@ -481,7 +482,7 @@ def _lasso(inputs: Tensor, vectors: Tensor, threshold: float, positive: bool, it
 # --------------------------------------------------------------------------------------------------------------- checks
 
 
-def check_order(model: nn.Module, layers: Sequence[Layer], images: Tensor) -> list[str]:
+def check_order(model: nn.Module, images: Tensor, layers: Sequence[Layer]) -> list[str]:
     """The layers' names, when they run in this order.
 
     Raises:

@@ -67,9 +67,9 @@ class Site:
 
     Args:
         model: any module whose output is logits, ``(N, classes)``.
-        layer: where to intervene, by name or as a module; its output is what is interchanged.
         base: inputs of the model, ``(N, …)``.
         source: as many inputs, or a list of such tensors where several sources are interchanged at once.
+        layer: where to intervene, by name or as a module; its output is what is interchanged.
         positions: at which positions: None for all, a boolean map of them, or a list of them: ``[(row, column), …]`` or
             ``[token, …]``.
 
@@ -87,9 +87,9 @@ class Site:
     def __init__(
         self,
         model: nn.Module,
-        layer: Layer,
         base: Tensor,
         source: Tensor | Sequence[Tensor],
+        layer: Layer,
         *,
         positions: Tensor | Sequence | None = None,
         batch: int = 16,
@@ -112,12 +112,12 @@ class Site:
             activations, answers = zip(*(self._run(each, batch) for each in (base, *sources)), strict=True)
             self.activation, logits = activations[0], answers[0]
             # Nearly always everything passes through the layer, and what is remembered of one picture serves all of them.
-            self._tail = replay(model, self.layer, base[:1])
+            self._tail = replay(model, base[:1], self.layer)
             check = [self._tail(activation[-4:]) for activation in activations]
             known = [answer[-4:] for answer in answers]
             self._one_serves = all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(check, known, strict=True))
             if not self._one_serves:
-                self._tail = replay(model, self.layer, base)
+                self._tail = replay(model, base, self.layer)
         self.answers, self.classes = logits.argmax(1), logits.shape[1]
         self.vectors, self._shape = _vectors(self.activation, self.layer)
         self.size = self.vectors.shape[-1]
@@ -217,7 +217,7 @@ class Alignment:
         return score(site.hits(frames, labels, write=write))
 
     def _site(self, base: Tensor, source: Tensor | Sequence[Tensor]) -> Site:
-        return Site(self.model, self.layer, base, source, positions=self.positions)
+        return Site(self.model, base, source, self.layer, positions=self.positions)
 
     def iia(self, base: Tensor, source: Tensor | Sequence[Tensor], labels: Tensor) -> float:
         """Interchange intervention accuracy: in which share of the pairs the network then answers the label."""
@@ -237,10 +237,10 @@ class Alignment:
 
 def align(
     model: nn.Module,
-    layer: Layer,
     base: Tensor,
     source: Tensor | Sequence[Tensor],
     labels: Tensor,
+    layer: Layer,
     *,
     dim: int | Sequence[int],
     positions: Tensor | Sequence | None = None,
@@ -249,7 +249,7 @@ def align(
     """Distributed alignment search: the subspace whose interchange makes the network answer ``labels``.
 
     Args:
-        model, layer, base, source, positions: see :class:`Site`.
+        model, base, source, layer, positions: see :class:`Site`.
         labels: the counterfactual classes, ``(N,)``: what the hypothesis says that the network answers when the variable has
             the source's value and all else the base's.
         dim: dimensions of the subspace, one number for each source; several sources get disjoint subspaces.
@@ -259,10 +259,10 @@ def align(
         ValueError: bad inputs; ``dim`` larger than the layer has channels; labels out of range.
 
     Example:
-        >>> alignment = align(model, "avgpool", base, source, labels, dim=8)
+        >>> alignment = align(model, base, source, labels, "avgpool", dim=8)
         >>> alignment.rotation.shape, alignment.iia(*held_out)
     """
-    return align_at(Site(model, layer, base, source, positions=positions), labels, dim=dim, **training)
+    return align_at(Site(model, base, source, layer, positions=positions), labels, dim=dim, **training)
 
 
 def align_at(

@@ -32,7 +32,7 @@ def images():
 @pytest.fixture(scope="module")
 def parts(network, images):
     """A decomposition of all pictures at the first layer."""
-    maps = concepts.pointwise_feature_vectors(network, "1", images)
+    maps = concepts.pointwise_feature_vectors(network, images, "1")
     found = concepts.extract_concepts(maps.permute(0, 2, 3, 1).reshape(-1, 6), 8, layer="1")
     return concepts.decompose(maps, found, penalty=0.05)
 
@@ -44,8 +44,8 @@ def rows(maps):
 
 def score_of(network, image, layer, target):
     """The score that exercises 6.5, 6.6 and 6.11 take: activations (B, P, C) -> (B,)."""
-    height, width = concepts.pointwise_feature_vectors(network, layer, image).shape[2:]
-    tail = concept_graph.tail_of(network, image, layer, None)
+    height, width = concepts.pointwise_feature_vectors(network, image, layer).shape[2:]
+    tail = concept_graph.tail_of(network, image, None, layer, None)
 
     def score(activations):
         points = activations.transpose(1, 2).unflatten(2, (height, width))
@@ -55,8 +55,8 @@ def score_of(network, image, layer, target):
 
 
 def test_vectors_and_receptive_fields_are_those_of_the_course(network, images):
-    samples = concepts.sample_vectors(network, "1", images, 2)
-    maps = concepts.pointwise_feature_vectors(network, "1", images)
+    samples = concepts.sample_vectors(network, images, 2, "1")
+    maps = concepts.pointwise_feature_vectors(network, images, "1")
     assert torch.equal(lesson.vectors_at(maps, samples.positions), samples.vectors)
 
     convolution = nn.Conv2d(3, 4, 3, bias=False).requires_grad_(False)
@@ -66,12 +66,12 @@ def test_vectors_and_receptive_fields_are_those_of_the_course(network, images):
     fields = torch.zeros(9, 9, 9)
     for number in range(9):
         fields[number, 2 + number // 3, 1 + number % 3] = 1
-    wanted = concepts.effective_receptive_field(nn.Sequential(convolution), ["0"], image, torch.tensor([[2, 1]]))[0]
+    wanted = concepts.effective_receptive_field(nn.Sequential(convolution), image, ["0"], torch.tensor([[2, 1]]))[0]
     torch.testing.assert_close(lesson.receptive_field(given, fields), wanted)
 
 
 def test_each_bisection_lowers_the_inertia(network, images):
-    vectors = concepts.pointwise_feature_vectors(network, "1", images).permute(0, 2, 3, 1).reshape(-1, 6)[::7]
+    vectors = concepts.pointwise_feature_vectors(network, images, "1").permute(0, 2, 3, 1).reshape(-1, 6)[::7]
     labels, before = torch.zeros(len(vectors), dtype=torch.long), float("inf")
     for count in range(1, 6):
         clusters = [vectors[labels == number] for number in range(count)]
@@ -81,7 +81,7 @@ def test_each_bisection_lowers_the_inertia(network, images):
 
 
 def test_lasso_steps_arrive_at_the_decomposition(network, images):
-    maps = concepts.pointwise_feature_vectors(network, "1", images[:1])
+    maps = concepts.pointwise_feature_vectors(network, images[:1], "1")
     # Fewer concepts than channels: then there is one solution.
     found = concepts.extract_concepts(rows(maps[0]), 4, layer="1")
     wanted = concepts.decompose(maps, found, penalty=0.1, positive=False, iterations=5000).coefficients[0]
@@ -96,7 +96,7 @@ def test_lasso_steps_arrive_at_the_decomposition(network, images):
 
 
 def test_contributions_and_completeness_are_those_of_the_course(network, images, parts):
-    found = concept_graph.generalized_integrated_gradients(network, images, parts, targets=[3], steps=16, positions=True)
+    found = concept_graph.generalized_integrated_gradients(network, images, [3], parts, steps=16, positions=True)
     for number in (0, 5):
         score = score_of(network, images[number : number + 1], "1", 3)
         own, vectors = rows(parts.coefficients[number]), parts.concepts.vectors
@@ -109,7 +109,7 @@ def test_contributions_and_completeness_are_those_of_the_course(network, images,
 
 def test_the_area_is_that_of_the_course_over_the_concepts_that_are_present(network, images):
     image = images[:1]
-    maps = concepts.pointwise_feature_vectors(network, "1", image)
+    maps = concepts.pointwise_feature_vectors(network, image, "1")
     found = concepts.extract_concepts(rows(maps[0]), 12, layer="1")
     split = concepts.decompose(maps, found, penalty=0.1)
     present = split.coefficients[0].flatten(1).any(1)

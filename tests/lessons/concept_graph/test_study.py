@@ -32,7 +32,7 @@ def test_dictionaries_are_unit_vectors_of_their_layers(model):
     assert tuple(found) == study.LAYERS
     for layer, concepts in found.items():
         assert concepts.layer == layer and concepts.scale > 0
-        maps = methods.pointwise_feature_vectors(model, layer, study.pictures([0]))
+        maps = methods.pointwise_feature_vectors(model, study.pictures([0]), layer)
         assert concepts.vectors.shape == (study.CONCEPTS, maps.shape[1])
         torch.testing.assert_close(concepts.vectors.norm(dim=1), torch.ones(study.CONCEPTS))
 
@@ -77,7 +77,7 @@ def test_a_field_of_raw_pixels_is_blind_to_black(model):
     images = study.pictures([0]).clone()
     images[:, :, 40:60, 40:60] = 0
     position = torch.tensor([[2, 2]])
-    raw, field = (study.receptive_fields(model, LAYER, images, position, normalized=flag)[0] for flag in (False, True))
+    raw, field = (study.receptive_fields(model, images, LAYER, position, normalized=flag)[0] for flag in (False, True))
     assert raw[40:60, 40:60].abs().max() == 0 < field[40:60, 40:60].abs().max()
 
 
@@ -182,7 +182,7 @@ def test_shuffling_one_class_leaves_what_needs_no_sharing():
 
 
 def test_a_dictionary_is_brought_to_the_sparsity_of_another(model, few):
-    acts = methods.pointwise_feature_vectors(model, LATER, few[0])
+    acts = methods.pointwise_feature_vectors(model, few[0], LATER)
     concepts = study.dictionaries()[LATER]
     wanted = methods.decompose(acts, concepts, penalty=0.2).density
     assert study.matched_penalty(acts, concepts, wanted) == pytest.approx(0.2, rel=0.2)

@@ -51,7 +51,7 @@ def material(network):
     targets = torch.tensor([scenes.label(scene) for scene in drawn])
     generator, rows, samples, labels = torch.Generator().manual_seed(0), torch.arange(60), [], {}
     for layer in LAYERS:
-        maps = method.pointwise_feature_vectors(network, layer, pictures)
+        maps = method.pointwise_feature_vectors(network, pictures, layer)
         y, x = (torch.randint(side, (60,), generator=generator) for side in maps.shape[2:])
         samples.append(method.Samples(layer, maps[rows, :, y, x], rows, torch.stack([y, x], 1)))
         side = 96 // maps.shape[2]
@@ -256,7 +256,7 @@ def test_a_layer_with_fewer_concepts_takes_the_last_one(browser):
 def test_the_map_is_that_of_the_decomposition(browser, network, material):
     pictures, *_, concepts = material
     browser.set(layer="inception4b", concept=5, picture=list(browser.shown)[4])
-    maps = method.pointwise_feature_vectors(network, "inception4b", pictures[4:5])
+    maps = method.pointwise_feature_vectors(network, pictures[4:5], "inception4b")
     expected = method.decompose(maps, concepts[1]).coefficients[0, 5]
     torch.testing.assert_close(browser.result.map, expected)
 
@@ -269,7 +269,7 @@ def test_the_frame_is_around_what_the_strongest_position_has_seen(browser, netwo
                 assert result.box is None and "nowhere" in browser.text.value
                 continue
             (place,) = (result.map == result.map.max()).nonzero()
-            field = method.gradient_receptive_field(network, layer, result.picture[None], place[None])
+            field = method.gradient_receptive_field(network, result.picture[None], layer, place[None])
             assert result.box == tuple(method.boxes(field, share=0.7, margin=0)[0].tolist())
 
 
@@ -525,11 +525,11 @@ def test_the_prediction_is_the_scale_less_one_times_gig(remover, network, materi
     _, _, _, _, concepts = material
     number = 2
     image = remover.shown[list(remover.shown)[number]][None]
-    parts = method.decompose(method.pointwise_feature_vectors(network, "inception4b", image), concepts[1])
+    parts = method.decompose(method.pointwise_feature_vectors(network, image, "inception4b"), concepts[1])
     result = remover.set(picture=list(remover.shown)[number]).result
-    to_classes = generalized_integrated_gradients(network, image, parts, targets=result.classes, steps=remover.steps).edges[0]
+    to_classes = generalized_integrated_gradients(network, image, result.classes, parts, steps=remover.steps).edges[0]
     to_later = generalized_integrated_gradients(
-        network, image, parts, concepts[2], targets=result.targets, steps=remover.steps
+        network, image, result.targets, parts, concepts[2], steps=remover.steps
     ).edges[0]
     for concept, scale in ((0, 0.0), (5, 0.4), (11, 2.0)):
         result = remover.set(concept=concept, scale=scale).result

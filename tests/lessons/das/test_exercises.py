@@ -34,7 +34,7 @@ def test_the_learners_functions_are_those_of_the_course():
     for number, variable in enumerate(equality.VARIABLES):
         labels = lesson.counterfactual_labels(*values, number)
         assert torch.equal(labels, equality.counterfactual(base, source, variable))
-        site = das.Site(network, "mix", base, source)
+        site = das.Site(network, base, source, "mix")
         own, other = site.vectors[:, 0], site.vectors[:, 0] + site.differences[0][:, 0]
         frame = das.random_frame(8, 3, torch.Generator().manual_seed(number))
         torch.testing.assert_close(lesson.interchange(own, other, frame), das.interchange(own, other, frame))
@@ -47,7 +47,7 @@ def test_the_learners_functions_are_those_of_the_course():
 def test_the_learners_loop_finds_the_planted_direction():
     network = equality.EqualityNetwork()
     base, source = equality.sample(300, seed=2), equality.sample(300, seed=3)
-    site, labels = das.Site(network, "mix", base, source), equality.counterfactual(base, source, "left")
+    site, labels = das.Site(network, base, source, "mix"), equality.counterfactual(base, source, "left")
     start = torch.randn(8, 1, generator=torch.Generator().manual_seed(0))
     found = lesson.train_rotation(
         lambda rotation: torch.nn.functional.cross_entropy(site.logits([rotation]), labels), start, steps=150
@@ -61,7 +61,7 @@ def test_the_untrained_network_of_exercise_5_8_beats_its_ceiling():
     sites, labels = [], []
     for split in ("intervention", "intervention_test"):
         pairs = shapes.pairs("background", 24, split=split)
-        sites.append(das.Site(model, "avgpool", shapes.render(pairs.base, 96), shapes.render(pairs.source, 96)))
+        sites.append(das.Site(model, shapes.render(pairs.base, 96), shapes.render(pairs.source, 96), "avgpool"))
         labels.append(pairs.counterfactual_labels)
     found = das.align_at(sites[0], labels[0], dim=8, steps=150, progress=False)
     held, ceiling = found.score(sites[1], labels[1]), das.full_swap(sites[1], labels[1])
@@ -145,7 +145,7 @@ def test_a_weight_that_is_put_back_after_each_step_is_accepted_and_finds_the_dir
     assert lesson.ROTATION.verdict(loop).status == "solved"
     network = equality.EqualityNetwork()
     base, source = equality.sample(300, seed=2), equality.sample(300, seed=3)
-    site, labels = das.Site(network, "mix", base, source), equality.counterfactual(base, source, "left")
+    site, labels = das.Site(network, base, source, "mix"), equality.counterfactual(base, source, "left")
     start = torch.randn(8, 1, generator=torch.Generator().manual_seed(0))
     found = loop(lambda rotation: torch.nn.functional.cross_entropy(site.logits([rotation]), labels), start)
     assert site.hits([found], labels).mean() > 0.99

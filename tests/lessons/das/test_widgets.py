@@ -100,7 +100,7 @@ def test_the_whole_activation_gives_the_donors_answer_and_a_random_subspace_does
 def test_the_swap_is_the_interchange_of_the_method(swap, network):
     swap.set(base=3, source=7, cue="background", swap=SEARCHED, donor=EDITED)
     base, _, changed = swap.result.pictures
-    site = das.Site(network, "avgpool", base[None], changed[None])
+    site = das.Site(network, base[None], changed[None], "avgpool")
     expected = site.logits([swap.frames[COLOUR]["background"]]).softmax(1)[0]
     torch.testing.assert_close(swap.result.probabilities[3], expected, rtol=1e-4, atol=1e-5)
 
@@ -116,7 +116,7 @@ def test_known_alignments_are_used_and_a_layer_with_positions_works(network):
     lab = SwapACue({COLOUR: network}, "layer2", alignments={COLOUR: known})
     assert all(torch.equal(lab.frames[COLOUR][name], frame) for name, frame in frames.items())
     base, _, changed = lab.result.pictures
-    expected = das.Site(network, "layer2", base[None], changed[None]).logits([frames["background"]]).softmax(1)[0]
+    expected = das.Site(network, base[None], changed[None], "layer2").logits([frames["background"]]).softmax(1)[0]
     torch.testing.assert_close(lab.result.probabilities[3], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -134,7 +134,7 @@ def test_each_variable_lies_where_it_was_planted(turner):
 def test_the_iia_is_that_of_the_site_and_of_das(turner):
     network = equality.EqualityNetwork()
     base, source = equality.sample(300, seed=2), equality.sample(300, seed=3)
-    site, labels = das.Site(network, "mix", base, source), equality.counterfactual(base, source, "right")
+    site, labels = das.Site(network, base, source, "mix"), equality.counterfactual(base, source, "right")
     for angle in (0, 41, 133, 179):
         turner.set(variable="right", angle=angle)
         assert turner.result.iia == turner.result.iias[angle] == site.hits([turner.direction(angle)], labels).mean().item()
@@ -149,7 +149,7 @@ def test_the_curve_is_drawn_only_when_asked_for(turner):
 
 def test_a_plane_without_known_values_will_do():
     base, source = equality.sample(20, seed=2), equality.sample(20, seed=3)
-    site = das.Site(equality.EqualityNetwork(), "mix", base, source)
+    site = das.Site(equality.EqualityNetwork(), base, source, "mix")
     lab = RotateByHand({"left": (site, equality.counterfactual(base, source, "left"))}, torch.eye(8)[:, :2])
     assert lab.errors == [] and set(lab.result.by_variable) == {"left"}
     assert lab.answer_value()["touched"] is False and lab.set(angle=3).answer_value()["touched"] is True

@@ -139,7 +139,7 @@ def vectors_of(model: nn.Module, layer: str, numbers: Sequence[int] | Tensor) ->
     """The pointwise feature vectors of some samples, ``(n, channels)``."""
     numbers = torch.as_tensor(numbers)
     rows, columns = samples()[layer].positions[numbers].unbind(1)
-    maps = methods.pointwise_feature_vectors(model, layer, pictures(numbers))
+    maps = methods.pointwise_feature_vectors(model, pictures(numbers), layer)
     return maps[torch.arange(len(numbers)), :, rows, columns]
 
 
@@ -175,7 +175,7 @@ def draw(model: nn.Module, numbers: Sequence[int], layers: Sequence[str] = LAYER
         some = numbers[start : start + AT_ONCE]
         images, targets = pictures(some), classes(some)
         for layer in layers:
-            found[layer].append(methods.sample_vectors(model, layer, images, targets, steps=steps, seed=some[0] // AT_ONCE))
+            found[layer].append(methods.sample_vectors(model, images, targets, layer, steps=steps, seed=some[0] // AT_ONCE))
     return {
         layer: Samples(layer, torch.cat([each.vectors for each in these]), torch.tensor(list(numbers)),
                        torch.cat([each.positions for each in these]))
@@ -190,7 +190,7 @@ def _without_normalize(model: nn.Module) -> nn.Module:
     return inner
 
 
-def receptive_fields(model: nn.Module, layer: str, images: Tensor, positions: Tensor, *, normalized: bool = True) -> Tensor:
+def receptive_fields(model: nn.Module, images: Tensor, layer: str, positions: Tensor, *, normalized: bool = True) -> Tensor:
     """Effective receptive fields ``(N, H, W)``, down the chain of :data:`LAYERS`.
 
     A share is a gradient times an input, so a pixel whose values are zero never has any: of pixels from 0 to 1 that is every
@@ -199,8 +199,8 @@ def receptive_fields(model: nn.Module, layer: str, images: Tensor, positions: Te
     """
     chain = LAYERS[: LAYERS.index(layer) + 1]
     if not normalized:
-        return methods.effective_receptive_field(model, chain, images, positions)
-    return methods.effective_receptive_field(_without_normalize(model), chain, model.normalize(images), positions)
+        return methods.effective_receptive_field(model, images, chain, positions)
+    return methods.effective_receptive_field(_without_normalize(model), model.normalize(images), chain, positions)
 
 
 @dataclass(frozen=True)
@@ -228,8 +228,8 @@ def look(model: nn.Module, samples: Samples, *, progress: bool = True) -> Seen:
         some = slice(start, start + 50)
         images, labels = scenes.render([scene(number) for number in samples.images[some]], labels=True)
         at, rows = samples.positions[some], torch.arange(len(images))
-        fields = [receptive_fields(model, samples.layer, images, at, normalized=normalized) for normalized in (True, False)]
-        height = methods.pointwise_feature_vectors(model, samples.layer, images[:1]).shape[2]
+        fields = [receptive_fields(model, images, samples.layer, at, normalized=normalized) for normalized in (True, False)]
+        height = methods.pointwise_feature_vectors(model, images[:1], samples.layer).shape[2]
         middle = ((at + 0.5) * images.shape[2] / height).long()
         code = labels.part.long()
         found.append((
@@ -642,7 +642,7 @@ def study_planted(folder: Path | None, each: int = 8) -> dict:
 def evaluation(model: nn.Module, images: Tensor, targets: Tensor, concepts: Concepts, *, orders: Sequence[str] = ("gig",),
                steps: int = 16) -> dict:  # fmt: skip
     """C-insertion and C-deletion of one dictionary; intervals over pictures."""
-    parts = methods.decompose(methods.pointwise_feature_vectors(model, concepts.layer, images), concepts)
+    parts = methods.decompose(methods.pointwise_feature_vectors(model, images, concepts.layer), concepts)
     row: dict = {"error": round(float(parts.error.mean()), 4), "density": round(parts.density, 4)}
     for order in orders:
         curves = insertion_deletion(model, images, targets, parts, order=order, steps=steps)
@@ -700,7 +700,7 @@ def study_matched(folder: Path | None) -> dict:
     images, targets = held_out(1)
     found: dict = {"pictures": len(images), "steps": 16}
     for layer in LAYERS:
-        acts = methods.pointwise_feature_vectors(model, layer, images)
+        acts = methods.pointwise_feature_vectors(model, images, layer)
         rows, areas = found.setdefault(layer, {}), {}
         for method in methods.DICTIONARIES:
             file = folder / f"concept-matched-{layer}-{method}.pt" if folder else None
@@ -744,7 +744,7 @@ def study_orders(folder: Path | None, count: int = 20) -> dict:
         rows = found[f"{source} to {target}"] = {}
         for score in ("sum", "max"):
             curves = interlayer_insertion_deletion(
-                model, images, concepts[source], concepts[target], targets=targets, score=score, steps=32
+                model, images, targets, concepts[source], concepts[target], score=score, steps=32
             )
             rows[score] = {order: _interval(curves[order].auc_difference) for order in ORDERS}
             rows[score]["gig, ahead"] = {
@@ -753,7 +753,7 @@ def study_orders(folder: Path | None, count: int = 20) -> dict:
         print(source, target, json.dumps(rows), flush=True)
     rows = found["to the class"] = {}
     for layer in LAYERS:
-        parts = methods.decompose(methods.pointwise_feature_vectors(model, layer, images), concepts[layer])
+        parts = methods.decompose(methods.pointwise_feature_vectors(model, images, layer), concepts[layer])
         curves = {order: insertion_deletion(model, images, targets, parts, order=order, measure="logit") for order in ORDERS}
         rows[layer] = {order: _interval(each.auc_difference) for order, each in curves.items()}
         print(layer, json.dumps(rows[layer]), flush=True)
@@ -811,7 +811,7 @@ def study_many(folder: Path | None, count: int = 4_000) -> dict:
     more = draw(model, range(PICTURES, count), (layer,))[layer]
     vectors = torch.cat([drawn[layer].vectors, more.vectors])
     labels = torch.cat([_parts(folder)[layer], look(model, more).part])
-    acts = methods.pointwise_feature_vectors(model, layer, held_out(1)[0][:8])
+    acts = methods.pointwise_feature_vectors(model, held_out(1)[0][:8], layer)
     found: dict = {"vectors": count}
     for number in (CONCEPTS, 192, 1536):
         concepts = methods.extract_concepts(vectors, number, layer=layer)
@@ -836,17 +836,17 @@ def study_precision(folder: Path | None) -> dict:
     few = images[:8]
     found: dict = {"gap": {}, "concepts": {}, "penalty": {}, "either sign": {}}
     for source, target in [*itertools.pairwise(LAYERS), (LAYERS[-1], None), (LAYERS[0], None)]:
-        parts = methods.decompose(methods.pointwise_feature_vectors(model, source, few), concepts[source])
+        parts = methods.decompose(methods.pointwise_feature_vectors(model, few, source), concepts[source])
         wanted = targets[: len(few), None] if target is None else range(8)
         row = found["gap"][f"{source} to {target or 'class'}"] = {}
         for steps in (4, 8, 16, 32, 64):
             gaps = generalized_integrated_gradients(
-                model, few, parts, concepts[target] if target else None, targets=wanted, steps=steps
+                model, few, wanted, parts, concepts[target] if target else None, steps=steps
             ).gap
             row[str(steps)] = [round(float(gaps.mean()), 5), round(float(gaps.max()), 5)]
         print(source, target, json.dumps(row), flush=True)
     for layer in LAYERS:
-        acts = methods.pointwise_feature_vectors(model, layer, images)
+        acts = methods.pointwise_feature_vectors(model, images, layer)
         for number in (8, 16, 32, 64, 128, 256):
             parts = methods.decompose(acts, methods.extract_concepts(drawn[layer], number))
             found["concepts"].setdefault(layer, {})[str(number)] = [*_interval(parts.error), round(parts.density * number, 1)]
@@ -868,9 +868,9 @@ def concentration(values: Tensor, top: int = 5) -> Tensor:
 def graph_figures(model: nn.Module, images: Tensor, targets: Tensor, concepts: Sequence[Concepts], *, steps: int = 16) -> dict:
     """What makes a graph look convincing: few strong nodes and edges, and completeness. Intervals over pictures."""
     found: dict = {}
-    parts = [methods.decompose(methods.pointwise_feature_vectors(model, each.layer, images), each) for each in concepts]
+    parts = [methods.decompose(methods.pointwise_feature_vectors(model, images, each.layer), each) for each in concepts]
     for part, later in itertools.zip_longest(parts, parts[1:]):
-        matters = generalized_integrated_gradients(model, images, part, targets=targets[:, None], steps=steps)
+        matters = generalized_integrated_gradients(model, images, targets[:, None], part, steps=steps)
         row = found[part.concepts.layer] = {
             "error": _interval(part.error),
             "top five concepts": _interval(concentration(matters.edges[:, 0])),
@@ -878,7 +878,7 @@ def graph_figures(model: nn.Module, images: Tensor, targets: Tensor, concepts: S
         }
         if later is not None:
             effects = importance(model, images, targets, later, steps=steps).topk(5, dim=1).indices
-            edges = generalized_integrated_gradients(model, images, part, later.concepts, targets=effects, steps=steps)
+            edges = generalized_integrated_gradients(model, images, effects, part, later.concepts, steps=steps)
             row |= {"top five causes": _interval(concentration(edges.edges).mean(1)), "gap of edges": _interval(edges.gap)}
     return found
 
@@ -908,9 +908,9 @@ def study_completeness(folder: Path | None, count: int = 8) -> dict:
         model = _network(hidden)
         for layer in LAYERS:
             concepts = methods.extract_concepts(_bank(folder, True)[1][layer], CONCEPTS) if hidden else dictionaries()[layer]
-            split = methods.decompose(methods.pointwise_feature_vectors(model, layer, images), concepts)
+            split = methods.decompose(methods.pointwise_feature_vectors(model, images, layer), concepts)
             for steps in (16, 64):
-                given = generalized_integrated_gradients(model, images, split, targets=targets[:, None], steps=steps)
+                given = generalized_integrated_gradients(model, images, targets[:, None], split, steps=steps)
                 sizes = given.edges.abs().sum(2)[:, 0].clamp_min(1e-12)
                 missed = (given.edges.sum(2) - given.change)[:, 0].abs()
                 found.setdefault(name, {}).setdefault(layer, {})[str(steps)] = {

@@ -62,7 +62,7 @@ class ConceptAtlas:
         boxes: of each layer, a box around what each sample has seen: top, left, bottom, right, ``(samples, 4)``. Without them
             a frame of the layer's typical size is drawn around the sample's position.
         nearest: of each layer, the samples that are most like each concept, ``(K, judged or more)``.
-        fields: from a layer, pictures and a position in each to receptive fields ``(N, H, W)``; by default gradients tell.
+        fields: from pictures, a layer and a position in each to receptive fields ``(N, H, W)``; by default gradients tell.
         part_names: by default those of the scenes world.
         count: how many nearest vectors are shown.
         judged: how many nearest vectors the shares of parts are counted over.
@@ -79,7 +79,7 @@ class ConceptAtlas:
         labels: Mapping[str, Tensor] | None = None,
         boxes: Mapping[str, Tensor] | None = None,
         nearest: Mapping[str, Tensor] | None = None,
-        fields: Callable[[str, Tensor, Tensor], Tensor] | None = None,
+        fields: Callable[[Tensor, str, Tensor], Tensor] | None = None,
         part_names: Sequence[str] = scenes.PARTS,
         count: int = 8,
         judged: int = 20,
@@ -124,7 +124,7 @@ class ConceptAtlas:
         top, left, bottom, right = self.seen(layer, pictures, sample.positions[few]).unbind(1)
         half = int(torch.cat([bottom - top, right - left]).float().median()) // 2 + 1
         size = torch.tensor(pictures.shape[2:])
-        grid = torch.tensor(method.pointwise_feature_vectors(self.model, layer, pictures[:1]).shape[2:])
+        grid = torch.tensor(method.pointwise_feature_vectors(self.model, pictures[:1], layer).shape[2:])
         centres = ((sample.positions + 0.5) * size / grid).long()
         return torch.cat([(centres - half).clamp_min(0), torch.minimum(centres + half, size)], 1)
 
@@ -138,18 +138,18 @@ class ConceptAtlas:
         found = []
         for some in rows.split(100):
             pictures = torch.stack([self.pictures[n] for n in sample.images[some].tolist()])
-            maps = method.pointwise_feature_vectors(self.model, layer, pictures)
+            maps = method.pointwise_feature_vectors(self.model, pictures, layer)
             y, x = sample.positions[some].unbind(1)
             found.append(maps[torch.arange(len(some)), :, y, x])
         return torch.cat(found)
 
     def seen(self, layer: str, images: Tensor, positions: Tensor) -> Tensor:
         """A box around most of what a position in each picture has seen: top, left, bottom, right ``(N, 4)``."""
-        return method.boxes(self._fields(layer, images, positions), share=0.7, margin=0)
+        return method.boxes(self._fields(images, layer, positions), share=0.7, margin=0)
 
     def decompose(self, layer: str, images: Tensor) -> Decomposition:
         """The pictures' activations at a layer, taken apart into its concepts."""
-        maps = method.pointwise_feature_vectors(self.model, layer, images)
+        maps = method.pointwise_feature_vectors(self.model, images, layer)
         return method.decompose(maps, self.concepts[layer])
 
     def patch(self, layer: str, sample: int, side: int = 72, *, frame: bool = True, margin: float = 0.35) -> Image.Image:
@@ -390,7 +390,7 @@ class ConceptBrowser(Explorer):
         )
         return {"layer": layer, "concept": concept, "name": self.result.name, "parts": parts, "objects": objects}
 
-    def draw(self, result: Browsed) -> bytes:
+    def draw(self, result: Browsed, **_: Any) -> bytes:
         figure, axes = plotting.new(9.8, 2.75, 1, 3, margins={})
         for each, place in zip(
             axes, ((0.005, 0.02, 0.5, 0.86), (0.515, 0.02, 0.235, 0.86), (0.76, 0.02, 0.235, 0.86)), strict=True
@@ -413,7 +413,7 @@ class ConceptBrowser(Explorer):
                 plotting.box(each, left, top, right - left, bottom - top)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Browsed) -> str:
+    def describe(self, result: Browsed, **_: Any) -> str:
         called, atlas = self.atlas.call(result.layer, result.concept), self.atlas
         most = float(result.map.max())
         size = most / float(atlas.typical[result.layer][result.concept])
@@ -814,7 +814,7 @@ class ConceptGraph(Explorer):
 
     # --- pictures
 
-    def draw(self, result: Traced) -> bytes:
+    def draw(self, result: Traced, **_: Any) -> bytes:
         """The chosen node in detail; the graph itself is on the stage."""
         self._set_stage(result)
         layer, number = self.at[result.node]
@@ -918,7 +918,7 @@ class ConceptGraph(Explorer):
         first, second = (self.label(top) for top in tops)
         return f"In each row, from left to right: from what matters to {first} alone to what matters to {second} alone."
 
-    def describe(self, result: Traced) -> str:
+    def describe(self, result: Traced, **_: Any) -> str:
         def spoken(those: Weighted) -> str:
             most = ", ".join(f"{self.label(node)} ({_number(weight)})" for node, weight in those[:3])
             return f"{most}{f' and {len(those) - 3} more' if len(those) > 3 else ''}"
@@ -1022,12 +1022,12 @@ class RemoveConcept(Explorer):
         self._classes = self._probabilities.topk(min(self.CLASSES, self._probabilities.shape[1])).indices
         self._parts = self.atlas.decompose(self.layer, images)
         gig = functools.partial(generalized_integrated_gradients, model, images, steps=self.steps)
-        self._class_edges = gig(self._parts, targets=self._classes).edges
+        self._class_edges = gig(self._classes, self._parts).edges
         # The later concepts to watch are those that count most for the class, as in the graph.
-        counts = gig(self.atlas.decompose(self.later, images), targets=self._classes[:, :1]).edges[:, 0]
+        counts = gig(self._classes[:, :1], self.atlas.decompose(self.later, images)).edges[:, 0]
         self._targets = counts.abs().topk(min(self.TARGETS, len(later))).indices
-        self._target_edges = gig(self._parts, later, targets=self._targets).edges
-        self._rest = [replay(model, self.layer, image[None]) for image in images]
+        self._target_edges = gig(self._targets, self._parts, later).edges
+        self._rest = [replay(model, image[None], self.layer) for image in images]
         self._after = functools.lru_cache(maxsize=512)(self._run)
         self._emblems = functools.lru_cache(maxsize=128)(self._patches)
         self._before = [self._run(number, 0, 1.0) for number in range(len(images))]
@@ -1117,7 +1117,7 @@ class RemoveConcept(Explorer):
             "predicted": float(result.predicted[0][0]),
         }
 
-    def draw(self, result: Scaled) -> bytes:
+    def draw(self, result: Scaled, **_: Any) -> bytes:
         # Axes are what takes longest to draw: picture and patches share one.
         figure, axes = plotting.new(9.8, 3.0, 1, 3, margins={})
         places = ((0.005, 0.015, 0.165, 0.975), (0.285, 0.17, 0.26, 0.71), (0.705, 0.17, 0.27, 0.71))
@@ -1186,7 +1186,7 @@ class RemoveConcept(Explorer):
         axes.set_xlim(-reach, reach)
         axes.tick_params(labelsize=8)
 
-    def describe(self, result: Scaled) -> str:
+    def describe(self, result: Scaled, **_: Any) -> str:
         atlas, changed, foretold = self.atlas, result.measured, result.predicted
         before, after = (int(row.argmax()) for row in result.probabilities)
         chances = [

@@ -124,7 +124,7 @@ def alignments(model: SmallResNet, layer: str, quick: bool, tipping: bool = Fals
     for cue in shapes.CUES:
         *seen, labels = twins("intervention", count, cue, tipping)
         *unseen, held_labels = twins("intervention_test", count, cue, tipping)
-        site, held = (das.Site(model, layer, *part, batch=64) for part in (seen, unseen))
+        site, held = (das.Site(model, *part, layer, batch=64) for part in (seen, unseen))
         found = das.align_at(site, labels, dim=dim, steps=steps, progress=False)
         scores = {
             "held out": found.score(held, held_labels),

@@ -61,7 +61,7 @@ class Case:
         self.sites, self.labels = [], []
         for split in ("intervention", "intervention_test"):
             base, sources, labels = pictures(split, model.input_size, count)
-            self.sites.append(das.Site(model, layer, base, sources))
+            self.sites.append(das.Site(model, base, sources, layer))
             self.labels.append(labels)
 
     def seen(self, variable: str) -> tuple[das.Site, torch.Tensor]:
@@ -214,7 +214,7 @@ def class_dimensions(name: str, quick: bool) -> dict:
     rows: dict = {"pairs": parts[1]}
     for key, random in (("trained", False), ("untrained", True)):
         model = load(name, random=random)
-        seen, held = (das.Site(model, SITE, part, part.roll(1, 0)) for part in pictures.split(parts))
+        seen, held = (das.Site(model, part, part.roll(1, 0), SITE) for part in pictures.split(parts))
         wanted, held_labels = (part.roll(1) for part in classes.split(parts))
         scores = {"full swap": das.full_swap(held, held_labels)}
         for dim in dims:

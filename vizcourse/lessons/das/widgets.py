@@ -94,7 +94,7 @@ class SwapACue(Explorer):
         self._known = functools.lru_cache(maxsize=1024)(self._run)
         with torch.no_grad():
             self._rest = {
-                name: replay(model, layer, shapes.render(self.drawn[0], model.input_size))
+                name: replay(model, shapes.render(self.drawn[0], model.input_size), layer)
                 for name, model in self.networks.items()
             }
         super().__init__()
@@ -107,7 +107,7 @@ class SwapACue(Explorer):
             sources = [edited(picture, name, "all") for picture, name in zip(pairs.base, new, strict=True)]
         images = (shapes.render(each, model.input_size) for each in (pairs.base, sources))
         labels = pairs.counterfactual_labels
-        return das.align(model, self.layer, *images, labels, dim=dim, steps=100, progress=False)
+        return das.align(model, *images, labels, self.layer, dim=dim, steps=100, progress=False)
 
     def _run(self, network: str, picture: int, new: str, cue: str) -> tuple[Tensor, Tensor, Tensor]:
         """A picture with a cue of class ``new``, the network's logits for it, and its activation at the layer."""
@@ -166,7 +166,7 @@ class SwapACue(Explorer):
             size,
         )
 
-    def draw(self, result: Swap) -> bytes:
+    def draw(self, result: Swap, **_: Any) -> bytes:
         figure, axes = plotting.new(
             9.8,
             2.9,
@@ -195,7 +195,7 @@ class SwapACue(Explorer):
         axes[4].set_xlabel("probability", fontsize=8)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Swap) -> str:
+    def describe(self, result: Swap, **_: Any) -> str:
         says = result.answers
         if result.base_class == result.source_class:
             return f"Base and source are both a {result.base_class}: choose two classes, or there is nothing to swap."
@@ -287,7 +287,7 @@ class RotateByHand(Explorer):
         touched = any(self.state[name] != value for name, value in start.items())
         return {"variable": self.result.variable, "angle": self.result.angle, "touched": touched, **self.result.by_variable}
 
-    def draw(self, result: Turn) -> bytes:
+    def draw(self, result: Turn, **_: Any) -> bytes:
         figure, axes = plotting.new(
             9,
             3.2,
@@ -333,7 +333,7 @@ class RotateByHand(Explorer):
         axes[1].set_title(f"{result.variable}: {result.iia:.0%} of the pairs answer its label", fontsize=10)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Turn) -> str:
+    def describe(self, result: Turn, **_: Any) -> str:
         others = ", ".join(f"{value:.0%} for {name}" for name, value in result.by_variable.items() if name != result.variable)
         others = f" and {others}" if others else ""
         text = f"At {result.angle} degrees the IIA is {result.iia:.0%} for {result.variable}{others}."
@@ -351,7 +351,7 @@ def hidden_directions() -> RotateByHand:
     """The lab of exercise 5.4: the network for hierarchical equality, and the plane in which its two variables lie."""
     network = equality.EqualityNetwork()
     base, source = equality.sample(300, seed=2), equality.sample(300, seed=3)
-    site = das.Site(network, "mix", base, source)
+    site = das.Site(network, base, source, "mix")
     sites = {name: (site, equality.counterfactual(base, source, name)) for name in equality.VARIABLES}
     values = dict(zip(equality.VARIABLES, equality.equal(base).T, strict=True))
     return RotateByHand(sites, equality.plane(network), values)
@@ -437,7 +437,7 @@ class DimensionAndLayer(Explorer):
         pairs = entry["dimensions"]["pairs"], entry["layers"]["pairs"]
         return Curves(network, variable, dim, layer, by_dim, entry["layers"][variable], pairs, self.site, self.width_of_layers)
 
-    def draw(self, result: Curves) -> bytes:
+    def draw(self, result: Curves, **_: Any) -> bytes:
         figure, axes = plotting.new(
             9.8,
             3.3,
@@ -468,7 +468,7 @@ class DimensionAndLayer(Explorer):
         )
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Curves) -> str:
+    def describe(self, result: Curves, **_: Any) -> str:
         parts = []
         for where, table, key in (
             (f"{result.dim} dimensions at {result.site}", result.by_dim, str(result.dim)),
