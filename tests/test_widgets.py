@@ -38,12 +38,12 @@ class Square(Explorer):
             raise ZeroDivisionError("seven\nis broken")
         return x * x
 
-    def draw(self, result):
+    def draw(self, result, **state):
         buffer = io.BytesIO()
         Image.new("RGB", (8, 8), (result % 256, 0, 0)).save(buffer, format="PNG")
         return buffer.getvalue()
 
-    def describe(self, result):
+    def describe(self, result, **state):
         return f"the square is {result} & <b>more</b>"
 
 

@@ -1,4 +1,4 @@
-"""The command line: vizcourse doctor | check | train | solutions | report.
+"""The command line: vizcourse doctor | check | train | study | solutions | report.
 
 Every command imports what it needs when it is called, so that `vizcourse --help` is there at once.
 """
@@ -31,6 +31,15 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("name", help="the network's name, such as resnet18-shapes")
     command.add_argument("--check", action="store_true", help="measure the shipped network again; do not train")
     command.set_defaults(run=_train)
+
+    command = commands.add_parser("study", help="measure again what a lesson measured in advance")
+    command.add_argument("lesson", help="number or name of the lesson")
+    command.add_argument("parts", nargs="*", metavar="PART", help="these parts only; what is stored already is left alone")
+    command.add_argument("--quick", action="store_true", help="a small trial that stores nothing")
+    command.add_argument("--again", action="store_true", help="also what is stored already")
+    command.add_argument("--check", action="store_true", help="measure a few of the stored numbers afresh, and compare")
+    command.add_argument("--cache", type=Path, metavar="FOLDER", help="keep there what is worked out on the way")
+    command.set_defaults(run=_study)
 
     command = commands.add_parser("solutions", help="write a lesson's solved notebook, for teachers")
     command.add_argument("lesson", help="number or name of the lesson")
@@ -89,6 +98,23 @@ def _train(options: argparse.Namespace) -> int:
     from vizcourse.models import recipes
 
     recipes.train(options.name, check=options.check)
+    return 0
+
+
+def _study(options: argparse.Namespace) -> int:
+    import os
+
+    from vizcourse.course import lesson
+    from vizcourse.studies import CACHE
+
+    module = lesson(options.lesson).part("study")
+    if module is None:
+        raise ValueError(f"lesson {options.lesson} has no study: there is nothing to measure in advance.")
+    if options.cache:
+        os.environ[CACHE] = str(options.cache)
+    if options.check:
+        return 0 if module.STUDY.check(options.parts) else 1
+    module.STUDY.run(options.parts, quick=options.quick, again=options.again)
     return 0
 
 

@@ -7,6 +7,7 @@ a sentence for those who cannot see it. Colour maps are perceptually uniform, an
 from __future__ import annotations
 
 import base64
+import html
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -197,6 +198,126 @@ def box(axes: Axes, left: float, top: float, width: float, height: float, color:
     axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=color, linewidth=2, clip_on=False))
 
 
+def bars(
+    axes: Axes,
+    names: Sequence[str],
+    *groups: Sequence[float] | Tensor,
+    labels: Sequence[str] = (),
+    number: str = "{:.2f}",
+    title: str = "",
+    by_sign: bool = False,
+    size: float = 8,
+) -> None:
+    """Horizontal bars with their values, the first name on top; of several groups, those of a name stand together.
+
+    Args:
+        axes: to draw on.
+        names: one for each row of bars.
+        groups: one value for each name; at most three groups, told apart by colour and hatching.
+        labels: what the groups are, for a legend.
+        number: format of the values.
+        title: what is measured, with its unit.
+        by_sign: colour and hatch by sign instead (of a single group).
+        size: of the letters, in points.
+    """
+    places, height = np.arange(len(names)), 0.72 / len(groups)
+    for order, values in enumerate(groups):
+        values = np.asarray([float(value) for value in values])
+        looks = [((BLUE, ORANGE, GREY)[order], ("", "///", "...")[order])] * len(values)
+        if by_sign:
+            looks = [(BLUE, "") if value >= 0 else (RED, "////") for value in values]
+        drawn = axes.barh(places + order * height, values, height, label=labels[order] if labels else None)
+        for bar, (colour, hatch) in zip(drawn, looks, strict=True):
+            bar.set(facecolor=colour, hatch=hatch, edgecolor="white")
+        axes.bar_label(drawn, [number.format(value) for value in values], padding=2, fontsize=size)
+    axes.set_yticks(places + (len(groups) - 1) * height / 2, names, fontsize=size)
+    axes.tick_params(axis="y", length=0)
+    axes.invert_yaxis()
+    axes.margins(x=0.2)
+    axes.set_title(title, fontsize=size + 1)
+    if labels:
+        axes.legend(fontsize=size, frameon=False, loc="lower right")
+
+
+def interval(
+    axes: Axes,
+    places: Sequence[float] | Tensor,
+    rows: Sequence,
+    *,
+    label: str = "",
+    color: str = BLUE,
+    marker: str = "o",
+    band: bool = False,
+    **options: Any,
+) -> None:
+    """Estimates with their intervals: points with bars, or, with ``band``, a line in a band.
+
+    Args:
+        axes: to draw on.
+        places: on the horizontal axis, one for each row.
+        rows: ``[estimate, low, high]`` each, or objects with these attributes
+            (:class:`vizcourse.methods.intervals.Interval`).
+        label: for a legend.
+        color, marker, options: as matplotlib has them.
+    """
+    rows = [(row.estimate, row.low, row.high) if hasattr(row, "estimate") else row for row in rows]
+    middle, low, high = np.asarray(rows, dtype=float).reshape(-1, 3).T
+    places = np.asarray(places, dtype=float)
+    if band:
+        axes.plot(places, middle, marker=marker, color=color, label=label or None, **options)
+        axes.fill_between(places, low, high, color=color, alpha=0.15, linewidth=0)
+        return
+    # An estimate outside its own interval is possible (a bootstrap is not exact); a bar of negative length is not.
+    reach = np.maximum([middle - low, high - middle], 0)
+    look = {"fmt": marker, "markersize": 4, "linewidth": 1, "capsize": 2} | options
+    axes.errorbar(places, middle, reach, color=color, label=label or None, **look)
+
+
+class ShownTable:
+    """A table for a notebook's page, and as lines of text where there is no page."""
+
+    def __init__(self, header: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
+        self.title = title
+        self.header, self.rows = tuple(header), [tuple(str(cell) for cell in row) for row in rows]
+        if any(len(row) != len(self.header) for row in self.rows):
+            raise ValueError(f"Each row needs {len(self.header)} cells, one for each of {', '.join(self.header)}.")
+
+    def __str__(self) -> str:
+        lines = [self.header, *self.rows]
+        widths = [max(len(line[place]) for line in lines) for place in range(len(self.header))]
+        text = [
+            "  ".join(
+                cell.ljust(width) if place == 0 else cell.rjust(width)
+                for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        ]
+        return "\n".join([self.title, *text] if self.title else text)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        def row(cells: Sequence[str], tag: str) -> str:
+            aligned = ("left", *["right"] * (len(cells) - 1))
+            inner = (
+                f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
+                for cell, side in zip(cells, aligned, strict=True)
+            )
+            return f"<tr>{''.join(inner)}</tr>"
+
+        caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
+        body = "".join(row(cells, "td") for cells in self.rows)
+        page = f"<table>{caption}<thead>{row(self.header, 'th')}</thead><tbody>{body}</tbody></table>"
+        return {"text/plain": str(self), "text/html": page}
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> ShownTable:
+    """A table to end a cell with: the first column names the rows, the others hold what was formatted for them.
+
+    Raises:
+        ValueError: a row has more or fewer cells than the header.
+    """
+    return ShownTable(header, rows, title)
+
+
 def probabilities(
     axes: Axes,
     names: Sequence[str],
@@ -205,28 +326,8 @@ def probabilities(
     labels: tuple[str, str] = ("before", "after"),
 ) -> None:
     """Class probabilities as bars with their values; with ``after``, two bars a class, the second one hatched."""
-    places = np.arange(len(names))
-    height = 0.7 if after is None else 0.36
-    for values, offset, color, hatch, label in [
-        (before, 0, BLUE, None, labels[0]),
-        (after, height, ORANGE, "///", labels[1]),
-    ]:
-        if values is None:
-            continue
-        bars = axes.barh(
-            places + offset,
-            values.detach().cpu().numpy(),
-            height,
-            color=color,
-            hatch=hatch,
-            edgecolor="white",
-            label=label,
-        )
-        axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
-    axes.set_yticks(places + (0 if after is None else height / 2), names)
-    axes.invert_yaxis()
+    both = (before,) if after is None else (before, after)
+    bars(axes, names, *both, labels=labels if after is not None else ())
     axes.set_xlim(0, 1.18)
     axes.set_xticks([0, 0.5, 1])
     axes.set_xlabel("probability")
-    if after is not None:
-        axes.legend(fontsize=8, frameon=False, loc="lower right")

@@ -1,6 +1,6 @@
 """The base class of the course's widgets.
 
-A widget is three things: controls (ipywidgets), a pure ``compute(**state)``, and a ``draw(result)`` that returns a PNG.
+A widget is three things: controls, a pure ``compute(**state)``, and a ``draw(result, **state)`` that returns a PNG.
 The rest is the same for all of them and lives here: pictures go out through ``ipywidgets.Image`` and text through
 ``ipywidgets.HTML`` (no ``Output``, no ``clear_output``), so a widget behaves the same in JupyterLab, Notebook, Colab and
 under nbval, on ipywidgets 7.7 and 8.
@@ -12,7 +12,7 @@ import asyncio
 import base64
 import gc
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,8 +44,9 @@ class Explorer:
 
     - ``make_controls()`` → ``{name: ipywidgets control with a .value}``; each control needs a ``description``;
     - ``compute(**state)`` → any result; pure: it depends on nothing but the state;
-    - ``draw(result)`` → PNG bytes;
-    - ``describe(result)`` → one or two sentences that say what the picture shows. It stands under the picture, is read
+    - ``draw(result, **state)`` → PNG bytes; like the next, it names those parts of the state that it needs:
+      ``def draw(self, result, layer, **_)``;
+    - ``describe(result, **state)`` → one or two sentences that say what the picture shows. It stands under the picture, is read
       out by screen readers, and is the text of the static copy.
 
     The widget is shown by putting it at the end of a cell. Where widgets cannot run, the same output shows a PNG.
@@ -88,10 +89,10 @@ class Explorer:
     def compute(self, **state: Any) -> Any:
         raise NotImplementedError
 
-    def draw(self, result: Any) -> bytes:
+    def draw(self, result: Any, **state: Any) -> bytes:
         raise NotImplementedError
 
-    def describe(self, result: Any) -> str:
+    def describe(self, result: Any, **state: Any) -> str:
         raise NotImplementedError
 
     def arrange(self) -> ipywidgets.Widget:
@@ -174,7 +175,7 @@ class Explorer:
         self._drawn = state
         try:
             result = self.compute(**state)
-            picture, text = self.draw(result), self.describe(result)
+            picture, text = self.draw(result, **state), self.describe(result, **state)
         except Exception as error:
             self._fail(error)
             return
@@ -229,6 +230,96 @@ class Explorer:
             widget.close()
 
 
+# --- controls ------------------------------------------------------------------------------------------------------
+#
+# One call each, with the course's widths, so that a lesson's explorer reads as a list of what can be changed.
+
+#: Labels are as wide as their text: none is cut off.
+_WHOLE_LABEL = {"description_width": "initial"}
+
+
+def choice(
+    description: str, options: Sequence, value: Any = None, *, width: int | None = None, buttons: int | None = None
+) -> ipywidgets.Dropdown | ipywidgets.ToggleButtons:
+    """One of a few: a list to unfold, or, with ``buttons``, buttons of so many pixels beside each other.
+
+    Args:
+        description: the label.
+        options: values, or ``(label, value)``; a mapping counts as its keys.
+        value: the one to begin with, by default the first.
+        width: pixels of the whole control.
+    """
+    chosen = {} if value is None else {"value": value}
+    if buttons is not None:
+        style = {**_WHOLE_LABEL, "button_width": f"{buttons}px"}
+        return ipywidgets.ToggleButtons(options=list(options), description=description, style=style, **chosen)
+    return ipywidgets.Dropdown(
+        options=list(options), description=description, style=_WHOLE_LABEL, layout=_layout(width), **chosen
+    )
+
+
+def slider(
+    description: str,
+    value: float,
+    low: float,
+    high: float,
+    step: float | None = None,
+    *,
+    width: int | None = None,
+    live: bool = True,
+) -> ipywidgets.IntSlider | ipywidgets.FloatSlider:
+    """A number from ``low`` to ``high``: whole where all four are. ``live=False`` answers when it is let go."""
+    options = {"style": _WHOLE_LABEL, "layout": _layout(width), "continuous_update": live, "description": description}
+    if all(isinstance(number, int) for number in (value, low, high, step or 1)):
+        return ipywidgets.IntSlider(value, low, high, step or 1, **options)
+    return ipywidgets.FloatSlider(value, min=low, max=high, step=step or (high - low) / 20, **options)
+
+
+def steps(description: str, options: Sequence, value: Any = None, *, width: int | None = None) -> ipywidgets.SelectionSlider:
+    """A slider along given values, such as the layers of a network; it begins with ``value``, by default the first."""
+    options = list(options)
+    return ipywidgets.SelectionSlider(
+        options=options,
+        value=options[0] if value is None else value,
+        description=description,
+        style=_WHOLE_LABEL,
+        layout=_layout(width),
+    )
+
+
+def between(description: str, value: tuple[int, int], low: int, high: int) -> ipywidgets.IntRangeSlider:
+    """A range of whole numbers, both ends included."""
+    return ipywidgets.IntRangeSlider(value=value, min=low, max=high, description=description, style=_WHOLE_LABEL)
+
+
+def switch(description: str, on: bool = False) -> ipywidgets.Checkbox:
+    """On or off."""
+    return ipywidgets.Checkbox(on, description=description, indent=False, layout=ipywidgets.Layout(width="auto"))
+
+
+def text(
+    description: str, value: str = "", *, placeholder: str = "", width: int | None = None, live: bool = True
+) -> ipywidgets.Text:
+    """A line to type into. ``live=False`` waits for the Enter key."""
+    return ipywidgets.Text(
+        value,
+        description=description,
+        placeholder=placeholder,
+        continuous_update=live,
+        style=_WHOLE_LABEL,
+        layout=_layout(width),
+    )
+
+
+def _layout(width: int | None) -> ipywidgets.Layout:
+    return ipywidgets.Layout() if width is None else ipywidgets.Layout(width=f"{width}px", max_width="100%")
+
+
 def row(*controls: ipywidgets.Widget) -> ipywidgets.Box:
     """Controls side by side, wrapping to the next line on a narrow screen."""
     return ipywidgets.Box(list(controls), layout=ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items="center"))
+
+
+def column(*parts: ipywidgets.Widget) -> ipywidgets.VBox:
+    """Controls or rows of controls below each other."""
+    return ipywidgets.VBox(list(parts))

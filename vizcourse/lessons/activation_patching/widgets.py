@@ -224,7 +224,7 @@ class PatchBay(Explorer):
             patched[0],
         )
 
-    def draw(self, result: Patched) -> bytes:
+    def draw(self, result: Patched, **_: Any) -> bytes:
         figure, axes = _panels((0.01, 0.43), (0.475, 0.1), (0.70, 0.29))
         corrupted = self.model.classes[int(result.corrupted.argmax())]
         titles = (f"clean: {self.model.classes[result.label]}", f"corrupted: taken for\n{corrupted}")
@@ -235,7 +235,7 @@ class PatchBay(Explorer):
         _draw_runs(axes[2], [self.model.classes[n] for n in shown], {k: v.softmax(0)[shown] for k, v in runs.items()})
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Patched) -> str:
+    def describe(self, result: Patched, **_: Any) -> str:
         names, label = self.model.classes, result.label
         clean, corrupted, patched = (
             float(logits.softmax(0)[label]) for logits in (result.clean, result.corrupted, result.patched)
@@ -442,7 +442,7 @@ class CorruptionMixer(Explorer):
             tuple(float(one.mean.max()) for one in results),
         )
 
-    def draw(self, result: Mixture) -> bytes:
+    def draw(self, result: Mixture, **_: Any) -> bytes:
         figure, axes = _panels((0.01, 0.40), (0.46, 0.31), (0.815, 0.175))
         title = "corrupted inside\n(the picture is not)" if result.inside else "corrupted"
         titles = (f"clean: {self.model.classes[int(self.labels[result.picture])]}", title)
@@ -476,7 +476,7 @@ class CorruptionMixer(Explorer):
             each.tick_params(labelsize=8)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Mixture) -> str:
+    def describe(self, result: Mixture, **_: Any) -> str:
         found = result.result
         if not result.level:
             return "Strength 0: nothing is corrupted, so nothing is lost and nothing can be given back."
@@ -633,7 +633,7 @@ class WhereInThePicture(Explorer):
             self._class_token[component, window][picture],
         )
 
-    def draw(self, result: Place) -> bytes:
+    def draw(self, result: Place, **_: Any) -> bytes:
         figure, axes = _panels((0.01, 0.43), (0.49, 0.50))
         titles = (f"clean: {self.model.classes[result.label]}", "corrupted\n(framed: patched)")
         begin = _pair(axes[0], result.clean_picture, result.corrupted_picture, titles)
@@ -658,7 +658,7 @@ class WhereInThePicture(Explorer):
         axes[1].legend(fontsize=7.5, frameon=False, loc="center right")
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Place) -> str:
+    def describe(self, result: Place, **_: Any) -> str:
         total = result.clean - result.corrupted
         best, other, token = int(result.inside.argmax()), int(result.outside.argmax()), int(result.class_token.argmax())
         return (

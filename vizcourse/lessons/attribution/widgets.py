@@ -167,7 +167,7 @@ class ClassAndLayer(Explorer):
         shares = {name: float(shown[masks[picture]].sum()) / total for name, masks in self.objects.items()} if total else {}
         return Evidence(image, logits, target, rival, layer, values, evidence, opacity, shares)
 
-    def draw(self, result: Evidence) -> bytes:
+    def draw(self, result: Evidence, **_: Any) -> bytes:
         figure, axes = plotting.new(
             9.6,
             3.0,
@@ -210,7 +210,7 @@ class ClassAndLayer(Explorer):
             else f"{result.show} {name}\nrather than {rival}"
         )
 
-    def describe(self, result: Evidence) -> str:
+    def describe(self, result: Evidence, **_: Any) -> str:
         name, logits = self.classes[result.target], result.logits
         rank = int((logits > logits[result.target]).sum()) + 1
         rows, columns = result.values.shape
@@ -343,7 +343,7 @@ class CascadeExplorer(Explorer):
             float(answers[randomized, picture]) if len(answers) else float("nan"),
         )
 
-    def draw(self, result: Step) -> bytes:
+    def draw(self, result: Step, **_: Any) -> bytes:
         figure, axes = plotting.new(
             10,
             3.9,
@@ -399,7 +399,7 @@ class CascadeExplorer(Explorer):
         )
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Step) -> str:
+    def describe(self, result: Step, **_: Any) -> str:
         if result.number == 0:
             return (
                 "The trained network: every map is compared with itself. "
@@ -569,7 +569,7 @@ class PaintAndSee(Explorer):
             "lead": tuple((result.logits[:, answer] - others.amax(1)).tolist()),
         }
 
-    def draw(self, result: Painted) -> bytes:
+    def draw(self, result: Painted, **_: Any) -> bytes:
         figure, axes = plotting.new(
             10,
             2.75,
@@ -596,7 +596,7 @@ class PaintAndSee(Explorer):
         _bars(axes[5], [self.classes[index] for index in chosen], list(result.logits[:, chosen]), ["before", "after"], "logit")
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Painted) -> str:
+    def describe(self, result: Painted, **_: Any) -> str:
         before, after = (self.classes[int(each.argmax())] for each in result.logits)
         first, second = result.logits[:, result.target].tolist()
         if result.tool == "nothing":
@@ -763,7 +763,7 @@ class WhoseMap(Explorer):
             for method in self.methods
         }
 
-    def draw(self, result: Round) -> bytes:
+    def draw(self, result: Round, **_: Any) -> bytes:
         figure, axes = plotting.new(
             7,
             2.9,
@@ -787,7 +787,7 @@ class WhoseMap(Explorer):
         axes[2].text(0.27, 0.8, "made with ↓", ha="right", fontsize=7)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Round) -> str:
+    def describe(self, result: Round, **_: Any) -> str:
         total, right = int(result.counts.sum()), int(result.counts.diagonal().sum())
         count = f"{right} of {total} right for {result.method} (guessing: one in three)." if total else "Nothing counted yet."
         confused = int(result.counts[:2, :2].sum() - result.counts[:2, :2].diagonal().sum())

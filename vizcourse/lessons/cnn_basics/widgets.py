@@ -188,7 +188,7 @@ class KernelLab(Explorer):
         ]
         return FeatureMap(flat, kernel, values.relu() if state["relu"] else values, state["stride"], state["padding"])
 
-    def draw(self, result: FeatureMap) -> bytes:
+    def draw(self, result: FeatureMap, **_: Any) -> bytes:
         figure, axes = plotting.new(
             9.6,
             3.5,
@@ -204,7 +204,7 @@ class KernelLab(Explorer):
         plotting.signed(axes[2], result.values, f"feature map, {rows} × {columns}")
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: FeatureMap) -> str:
+    def describe(self, result: FeatureMap, **_: Any) -> str:
         rows, columns = result.values.shape
         size, stride, padding = len(result.kernel), result.stride, result.padding
         side = len(result.picture)
@@ -305,7 +305,7 @@ class CubeExplorer(Explorer):
             )
         return self._fields[key]
 
-    def draw(self, result: Slices) -> bytes:
+    def draw(self, result: Slices, **_: Any) -> bytes:
         figure, axes = plotting.new(
             10,
             3.1,
@@ -334,7 +334,7 @@ class CubeExplorer(Explorer):
         axes[4].set_xlabel("channel")
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Slices) -> str:
+    def describe(self, result: Slices, **_: Any) -> str:
         value = float(result.activation[result.channel, result.row, result.column])
         left, top, width, height = result.field
         sees = (
@@ -428,7 +428,7 @@ class Silencer(Explorer):
         label = None if self.labels is None else self.classes[int(self.labels[picture])]
         return Silenced(self.images[picture], label, layer, silent, tail.activation[0], before, after)
 
-    def draw(self, result: Silenced) -> bytes:
+    def draw(self, result: Silenced, **_: Any) -> bytes:
         figure, axes = plotting.new(
             9.6,
             3.2,
@@ -445,7 +445,7 @@ class Silencer(Explorer):
         plotting.probabilities(axes[3], self.classes, result.before, result.after, ("all channels on", "silenced"))
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Silenced) -> str:
+    def describe(self, result: Silenced, **_: Any) -> str:
         before, after = int(result.before.argmax()), int(result.after.argmax())
         what = (
             "Nothing is silenced"

@@ -344,7 +344,7 @@ class Studio(Explorer):
         shown = self.result
         return self.state | {"value": shown.value, "below": shown.below, "noise": shown.noise}
 
-    def draw(self, result: View) -> bytes:
+    def draw(self, result: View, **_: Any) -> bytes:
         figure, axes = plotting.new(
             10, 3.3, 1, 4, gridspec_kw={"width_ratios": [1, 0.66, 0.08, 1.2]},
             margins={"left": 0.005, "right": 0.985, "top": 0.9, "bottom": 0.17, "wspace": 0.12},
@@ -380,7 +380,7 @@ class Studio(Explorer):
         axes[3].set_title(f"spectrum; shaded: fine noise, {result.noise:.1%} of the power", fontsize=10)
         return plotting.png(figure, dpi=80)
 
-    def describe(self, result: View) -> str:
+    def describe(self, result: View, **_: Any) -> str:
         if not result.awake:
             return f"{result.unit}: silent whatever the picture, so there is no gradient to climb. A dead unit, or one asleep."
         answer = f"it answers {result.value:.2f} times as strongly as to the best of {len(_ordinary())} ordinary pictures"
@@ -474,7 +474,7 @@ class NeuronBlender(Explorer):
         pure = method.evaluate(self.model, [method.channel(*unit) for unit in units], images[[0, -1]])
         return torch.stack([pure[0, 0] / curves[0, 0], pure[1, 1] / curves[-1, 1]])
 
-    def draw(self, result: Blend) -> bytes:
+    def draw(self, result: Blend, **_: Any) -> bytes:
         figure, axes = plotting.new(
             10.8, 3.0, 1, 5, gridspec_kw={"width_ratios": [1, 1, 1, 1, 1.7]},
             margins={"left": 0.01, "right": 0.985, "top": 0.83, "bottom": 0.2, "wspace": 0.08},
@@ -503,7 +503,7 @@ class NeuronBlender(Explorer):
                          ha="left" if number == 0 else "right", va="bottom", weight="bold")  # fmt: skip
         return plotting.png(figure, dpi=76)
 
-    def describe(self, result: Blend) -> str:
+    def describe(self, result: Blend, **_: Any) -> str:
         a, b = result.curves[result.place].tolist()
         mixed_a, mixed_b = result.mixed_values.tolist()
         return (
@@ -601,7 +601,7 @@ class DirectionExplorer(Explorer):
     def answer_value(self) -> dict[str, Any]:
         return {"ratings": dict(self.ratings), "revealed": self.final}
 
-    def draw(self, result: Rated) -> bytes:
+    def draw(self, result: Rated, **_: Any) -> bytes:
         columns = 3 if result.revealed else 2
         figure, axes = plotting.new(
             10, 3.1, 1, columns, gridspec_kw={"width_ratios": [1, 1.5, 1.1][:columns]},
@@ -627,7 +627,7 @@ class DirectionExplorer(Explorer):
             axes[2].set_title("bars: means", fontsize=10)
         return plotting.png(figure, dpi=85)
 
-    def describe(self, result: Rated) -> str:
+    def describe(self, result: Rated, **_: Any) -> str:
         if not result.revealed:
             rated = f"rated {result.rating}" if result.rating else "not rated yet"
             return (

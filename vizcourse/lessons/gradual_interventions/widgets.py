@@ -195,7 +195,7 @@ class PropertyDial(Explorer):
         path = self.result.path
         return {"scene": self.result.scene, "factor": path.factor, "start": path.start, "stop": path.stop, **named}
 
-    def draw(self, result: Turned) -> bytes:
+    def draw(self, result: Turned, **_: Any) -> bytes:
         figure, axes = _figure((0.01, 0.1, 0.235, 0.73), (0.335, 0.36, 0.41, 0.55), (0.335, 0.02, 0.41, 0.155))
         path, curves = result.path, result.shown
         plotting.picture(axes[0], result.picture, f"{path.factor}: {result.value}")
@@ -230,7 +230,7 @@ class PropertyDial(Explorer):
         _strip(axes[2], path.pictures)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Turned) -> str:
+    def describe(self, result: Turned, **_: Any) -> str:
         curves = result.shown
         spoken = "; ".join(
             f"{name} {_number(curves.responses[n, result.step])} (span {_number(curves.span[n])}, "
@@ -428,7 +428,7 @@ class PhotoDial(Explorer):
             "flips": result.flips,
         }
 
-    def draw(self, result: Edited) -> bytes:
+    def draw(self, result: Edited, **_: Any) -> bytes:
         figure, axes = _figure((0.01, 0.1, 0.235, 0.73), (0.335, 0.36, 0.41, 0.55), (0.335, 0.02, 0.41, 0.155))
         strength, unit = float(result.strengths[result.step]), EDITS[result.edit][4]
         plotting.picture(
@@ -466,7 +466,7 @@ class PhotoDial(Explorer):
         _strip(axes[2], result.pictures)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Edited) -> str:
+    def describe(self, result: Edited, **_: Any) -> str:
         before, now = int(result.photograph.argmax()), int(result.now.argmax())
         strength, unit = float(result.strengths[result.step]), EDITS[result.edit][4]
         return (
@@ -610,7 +610,7 @@ class ChanceMeter(Explorer):
         span = float(self.result.curve.max() - self.result.curve.min())
         return {**self.state, "score": self.result.score, "span": span, "p_value": self.result.p_value}
 
-    def draw(self, result: Drawn) -> bytes:
+    def draw(self, result: Drawn, **_: Any) -> bytes:
         figure, axes = _figure((0.07, 0.16, 0.36, 0.7), (0.53, 0.16, 0.45, 0.7))
         along = torch.linspace(0, 1, len(result.curve))
         axes[0].plot(along, result.shuffled, "x", color=plotting.GREY, markersize=4)
@@ -638,7 +638,7 @@ class ChanceMeter(Explorer):
         axes[1].set_ylabel("shuffles")
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Drawn) -> str:
+    def describe(self, result: Drawn, **_: Any) -> str:
         count, extreme = len(result.drawn), int(result.extreme.sum())
         side = "below" if result.score < result.centre else "above"
         if abs(result.score - result.centre) <= 1e-9 * max(1.0, abs(result.centre)):
