@@ -306,6 +306,31 @@ def test_guided_backprop_needs_a_relu():
         guided_backprop(nn.Sequential(nn.Flatten(), nn.Linear(48, 2)), pictures(1, 4), 1)
 
 
+class OnWeightsAlone(nn.Module):
+    """A ReLU that no picture passes through, as in a Swin transformer of the second version."""
+
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(48, 2)
+
+    def forward(self, images):
+        return functional.linear(functional.gelu(images.flatten(1)), self.last.weight.relu(), self.last.bias)
+
+
+def test_guided_backprop_needs_a_relu_on_the_way_from_the_picture():
+    with pytest.raises(ValueError, match="none between picture and score"):
+        guided_backprop(OnWeightsAlone(), pictures(1, 4), 1)
+
+
+def test_a_first_layer_that_works_in_place_does_not_reach_the_caller_s_images():
+    model = nn.Sequential(nn.ReLU(inplace=True), *small(inplace=True)).eval()
+    images = pictures() - 0.5
+    before = images.clone()
+    for name, method in METHODS.items():
+        method(model, images, 1, "4")
+        assert torch.equal(images, before), name
+
+
 def test_occlusion_covers_the_border_too():
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 49, 2))
     found = occlusion(model, pictures(1, 7), 0, window=3, stride=3)
@@ -366,11 +391,11 @@ def refused(match, *arguments, function=grad_cam, **options):
 def test_bad_input_gets_one_sentence():
     model, images = small(), pictures()
     refused("has no layer 'layer4': its layers are", model, images, 0, "layer4")
-    refused("needs a layer inside the model", model, images, 0)
+    refused("must lie inside the model", model, images, 0)
     refused("gives \\(3, 5\\), which has no spatial extent", model, images, 0, "7")
     refused("no class 5: the model has the classes 0 to 4", model, images, 5, "3")
     refused("no class -1", model, images, -1, "3")
-    refused("3 images, targets \\(2,\\)", model, images, [1, 2], "3")
+    refused("one an image, 3 in all, not \\(2,\\)", model, images, [1, 2], "3")
     refused("whole number", model, images, 1.5, "3")
     refused("one score an image", model, images, lambda outputs: outputs, "3")
     refused("not finite", model, images.masked_fill(images > 0.9, torch.nan), 0, "3")
@@ -380,8 +405,8 @@ def test_bad_input_gets_one_sentence():
     refused("does not take images \\(3, 1, 16, 16\\)", model, images[:, :1], 0, "3")
     refused("does not depend", model, images, lambda outputs: torch.zeros(3), "3")
     refused("window", model, images, 0, window=17, function=occlusion)
-    refused("at least one step", model, images, 0, steps=0, function=integrated_gradients)
-    refused("at least one sample", model, images, 0, samples=0, function=smooth_grad)
+    refused("steps must be a whole number of at least 1", model, images, 0, steps=0, function=integrated_gradients)
+    refused("samples must be a whole number of at least 1", model, images, 0, samples=0, function=smooth_grad)
 
 
 def test_wrong_size_names_the_right_one():

@@ -58,15 +58,15 @@ def test_by_hand():
     first, last = nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False)
     first.weight.data, last.weight.data = torch.tensor([[2.0, 3.0], [1.0, -4.0]]), torch.tensor([[7.0, 10.0]])
     model = nn.Sequential(first, nn.ReLU(), last)
-    point = torch.tensor([[1.0, -1.0]])
+    point = torch.tensor([[[[1.0, -1.0]]]])
     found = propagate(model, point, lambda outputs: outputs[:, 0], dense="epsilon")
-    torch.testing.assert_close(found, torch.tensor([[10.0, 40.0]]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(found[0, 0], torch.tensor([[10.0, 40.0]]), atol=1e-3, rtol=0)
     # The same with one positive and one negative contribution: z' = 3·1 − 1·1 = 2, and positive parts alone get all 20.
     first.weight.data[1] = torch.tensor([3.0, 1.0])
     found = propagate(model, point, lambda outputs: outputs[:, 0], dense="z-plus")
-    torch.testing.assert_close(found, torch.tensor([[20.0, 0.0]]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(found[0, 0], torch.tensor([[20.0, 0.0]]), atol=1e-3, rtol=0)
     found = propagate(model, point, lambda outputs: outputs[:, 0], dense="epsilon")
-    torch.testing.assert_close(found, torch.tensor([[30.0, -10.0]]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(found[0, 0], torch.tensor([[30.0, -10.0]]), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("rule", ["z-plus", "epsilon"])

@@ -64,6 +64,15 @@ def test_blocks_run_from_the_output_to_the_input():
     assert "encoder.layers.encoder_layer_3" in blocks(load("vit-scenes"))
 
 
+def test_blocks_see_into_a_wrapped_network():
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = load("resnet18-shapes")
+
+    assert blocks(Wrapped()) == [f"network.{name}" for name in blocks(load("resnet18-shapes"))]
+
+
 def test_randomize_changes_a_copy_and_only_the_named_parts():
     model = small()
     before = copy.deepcopy(model.state_dict())
@@ -239,7 +248,7 @@ def test_curves_refuse_what_they_cannot_use():
         ("use attribution.magnitude", maps(4, 12), {}),
         ("not finite", maps() * torch.nan, {}),
         ("no filling 'black'", maps(), {"fill": "black"}),
-        ("At least one step", maps(), {"steps": 0}),
+        ("steps must be a whole number of at least 1", maps(), {"steps": 0}),
     ]:
         with pytest.raises(ValueError, match=match):
             deletion(model, images, 0, map_, **options)

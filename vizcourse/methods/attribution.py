@@ -15,18 +15,26 @@ and :func:`signed` make one map an image of it. :data:`METHODS` has all of them 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vizcourse.hooks import Wanted, replace, resolve
+from vizcourse.hooks import Wanted, replace
 from vizcourse.methods import relevance
-from vizcourse.methods.passes import ReplacedReLU
+from vizcourse.methods.checks import (
+    checked_classes,
+    checked_count,
+    checked_finite,
+    checked_images,
+    checked_number,
+    checked_steady,
+    inner_layer,
+    spread_like,
+)
+from vizcourse.methods.passes import ReplacedReLU, answers
 
 Target = int | Sequence[int] | Tensor | Callable[[Tensor], Tensor] | None
 
@@ -72,10 +80,7 @@ def layer_gradient(model: nn.Module, images: Tensor, target: Target, layer: Want
 
     Arguments and errors as for :func:`grad_cam`. Tokens of a transformer are laid out on their grid.
     """
-    _check(model, images)
-    name, _ = resolve(model, layer[0] if isinstance(layer, tuple) else layer)
-    if not name:
-        raise ValueError('Grad-CAM needs a layer inside the model: name one of its layers, such as layer="layer4".')
+    images, name = ready(model, images), inner_layer(model, layer)
     leaves: list[Tensor] = []
 
     def begin(activation: Tensor) -> Tensor:
@@ -85,7 +90,7 @@ def layer_gradient(model: nn.Module, images: Tensor, target: Target, layer: Want
         return leaves[-1].clone()  # the next layer may work in place
 
     with torch.no_grad(), replace(model, {layer: begin}):
-        outputs = _run(model, images)
+        outputs = answers(model, images)
         if not leaves:
             raise ValueError(f"Layer {name!r} did not run: choose one that takes part in the forward pass.")
         score = scores(outputs, target).sum()
@@ -133,14 +138,16 @@ def upsample(maps: Tensor, size: int | Sequence[int] | Tensor) -> Tensor:
 
     size: ``(height, width)``, the side of a square, or the images themselves.
     """
-    if isinstance(size, Tensor):
-        size = size.shape[-2:]
-    size = (size, size) if isinstance(size, int) else tuple(size)
+    size = size.shape[-2:] if isinstance(size, Tensor) else (size, size) if isinstance(size, int) else tuple(size)
+    if not isinstance(maps, Tensor) or maps.ndim != 3 or not maps.numel():
+        raise ValueError("Maps are (N, height, width), none of them 0: magnitude and signed make one map an image.")
+    size = [checked_count(side, "Each side of the size") for side in size]
     return functional.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
 
 
 def unit_range(maps: Tensor) -> Tensor:
     """Each map of ``(N, h, w)`` moved and scaled to 0 … 1; a constant map becomes 0."""
+    checked_finite(maps, "maps")
     flat = maps.flatten(1)
     low, high = (extreme.view(-1, *[1] * (maps.ndim - 1)) for extreme in (flat.amin(1), flat.amax(1)))
     return (maps - low) / torch.where(high > low, high - low, 1)
@@ -151,10 +158,9 @@ def unit_range(maps: Tensor) -> Tensor:
 
 def gradient(model: nn.Module, images: Tensor, target: Target = None) -> Tensor:
     """How the score changes with each pixel, ``∂ score / ∂ x`` (Simonyan et al., 2014): ``(N, channel, height, width)``."""
-    _check(model, images)
-    pixels = images.detach().clone().requires_grad_()
+    pixels = ready(model, images).detach().clone().requires_grad_()
     with torch.enable_grad():
-        score = scores(_run(model, pixels), target).sum()
+        score = scores(answers(model, pixels), target).sum()
         if not score.requires_grad:
             raise ValueError("The score does not depend on the picture by any path that has a gradient.")
         (found,) = torch.autograd.grad(score, pixels)
@@ -163,7 +169,7 @@ def gradient(model: nn.Module, images: Tensor, target: Target = None) -> Tensor:
 
 def gradient_times_input(model: nn.Module, images: Tensor, target: Target = None) -> Tensor:
     """Gradient times pixel: to first order, what the pixel adds to the score, measured from black."""
-    return gradient(model, images, target) * images
+    return gradient(model, images, target) * ready(model, images)
 
 
 def smooth_grad(
@@ -177,8 +183,9 @@ def smooth_grad(
         noise: standard deviation of the noise, as a share of each picture's range from darkest to brightest.
         seed: of the noise, which is the same for every picture, so that a picture's map does not depend on its batch.
     """
-    if samples < 1 or noise < 0:
-        raise ValueError("SmoothGrad needs at least one sample, and noise of 0 or more.")
+    checked_count(samples, "samples")
+    checked_number(noise, "noise", least=0)
+    images = ready(model, images)
     target = fixed_target(model, images, target)
     generator = torch.Generator().manual_seed(seed)
     deviation = noise * (images.amax(dim=(1, 2, 3)) - images.amin(dim=(1, 2, 3))).view(-1, 1, 1, 1)
@@ -214,10 +221,11 @@ def integrated_gradients(
         steps: gradients a picture.
         batch: pictures that are run together.
     """
-    if steps < 1:
-        raise ValueError("Integrated gradients need at least one step.")
+    checked_count(steps, "steps")
+    checked_count(batch, "batch")
+    images = ready(model, images)
     target = fixed_target(model, images, target)
-    baseline = torch.as_tensor(baseline, dtype=images.dtype, device=images.device).expand_as(images)
+    baseline = spread_like(baseline, images, "baseline")
     difference, total = images - baseline, torch.zeros_like(images)
     together = max(1, batch // len(images))
     for first in range(0, steps, together):
@@ -227,7 +235,7 @@ def integrated_gradients(
         total += found.view_as(points).sum(0)
     attribution = difference * total / steps
     with torch.no_grad():
-        ends = scores(model(images), target) - scores(model(baseline.contiguous()), target)
+        ends = scores(answers(model, images), target) - scores(answers(model, baseline), target)
     return Integrated(attribution, attribution.sum(dim=(1, 2, 3)) - ends)
 
 
@@ -238,29 +246,36 @@ def guided_backprop(model: nn.Module, images: Tensor, target: Target = None) -> 
     modules would silently leave the plain gradient.
 
     Raises:
-        ValueError: also if the model has no ReLU.
+        ValueError: also if no ReLU lies between the picture and the score.
     """
-    with ReplacedReLU(_GuidedReLU.apply) as relus:
+    guided: list[bool] = []
+    with ReplacedReLU(lambda hidden: _GuidedReLU.apply(hidden, guided)):
         found = gradient(model, images, target)
-    if not relus.met:
-        raise ValueError("Guided backpropagation changes ReLUs, and this model has none: use another method.")
+    if not guided:
+        raise ValueError(
+            "Guided backpropagation changes ReLUs, and this model has none between picture and score: use another method."
+        )
     return found
 
 
 class _GuidedReLU(torch.autograd.Function):
     @staticmethod
-    def forward(context, hidden: Tensor) -> Tensor:
+    def forward(context, hidden: Tensor, guided: list[bool]) -> Tensor:
         context.save_for_backward(hidden)
+        context.guided = guided
         return hidden.clamp_min(0)
 
     @staticmethod
-    def backward(context, gradient: Tensor) -> Tensor:
+    def backward(context, gradient: Tensor) -> tuple[Tensor, None]:
+        # Noted here, not on the way forward: a ReLU may work on weights alone, as for a Swin's position bias.
+        context.guided.append(True)
         (hidden,) = context.saved_tensors
-        return gradient.clamp_min(0) * (hidden > 0)
+        return gradient.clamp_min(0) * (hidden > 0), None
 
 
 def guided_grad_cam(model: nn.Module, images: Tensor, target: Target = None, layer: Wanted = "") -> Tensor:
     """Guided backpropagation times upsampled Grad-CAM (Selvaraju et al.): ``(N, channel, height, width)``."""
+    images = ready(model, images)
     target = fixed_target(model, images, target)
     return guided_backprop(model, images, target) * upsample(grad_cam(model, images, target, layer), images)[:, None]
 
@@ -283,9 +298,8 @@ def relevance_propagation(
     Raises:
         ValueError: also for an unknown rule, or a network with other non-linear parts, such as attention.
     """
-    _check(model, images)
-    run = functools.partial(_run, model)
-    return relevance.propagate(run, images, lambda outputs: scores(outputs, target), rule=rule, epsilon=epsilon)
+    images = ready(model, images)
+    return relevance.propagate(model, images, lambda outputs: scores(outputs, target), rule=rule, epsilon=epsilon)
 
 
 @torch.no_grad()
@@ -310,12 +324,14 @@ def occlusion(
     Returns:
         ``(N, height, width)``, signed.
     """
-    _check(model, images)
+    images = ready(model, images)
     height, width = images.shape[2:]
-    if not (1 <= stride <= window <= min(height, width)):
-        raise ValueError(f"The window must be 1 to {min(height, width)} pixels wide, and the stride 1 to the window's width.")
+    checked_count(window, "window", most=min(height, width))
+    checked_count(stride, "stride", most=window)
+    checked_count(batch, "batch")
+    checked_number(fill, "fill")
     target = fixed_target(model, images, target)
-    clean = scores(_run(model, images), target)
+    clean = scores(answers(model, images), target)
 
     def starts(size: int) -> list[int]:
         return sorted({*range(0, size - window + 1, stride), size - window})
@@ -328,7 +344,7 @@ def occlusion(
         covered = images.repeat(len(some), 1, 1, 1).unflatten(0, (len(some), len(images)))
         for place, (top, left) in enumerate(some):
             covered[place, :, :, top : top + window, left : left + window] = fill
-        falls = clean - scores(model(covered.flatten(0, 1)), _repeated(target, len(some))).view(len(some), len(images))
+        falls = clean - scores(answers(model, covered.flatten(0, 1)), _repeated(target, len(some))).view(len(some), len(images))
         for (top, left), fall in zip(some, falls, strict=True):
             total[:, top : top + window, left : left + window] += fall.view(-1, 1, 1)
             times[top : top + window, left : left + window] += 1
@@ -380,77 +396,43 @@ def scores(outputs: Tensor, target: Target) -> Tensor:
         found = target(outputs)
         if not isinstance(found, Tensor) or found.shape not in ((len(outputs),), ()):
             raise ValueError(f"A target function returns one score an image, ({len(outputs)},), from the model's output.")
-        return found
-    if outputs.ndim != 2:
-        raise ValueError(
-            f"The model gives {tuple(outputs.shape)}, not (batch, classes): pass a target function from its output to a score."
-        )
+        return checked_finite(found, "scores")
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2:
+        given = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise ValueError(f"The model gives {given}, not (batch, classes): pass a target function from its output to a score.")
+    checked_finite(outputs, "model's answers")
     if target is None:
         return outputs.amax(1)
-    index = torch.as_tensor(target, device=outputs.device)
-    if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
-        raise ValueError("A target is a class index, a whole number; or one an image; or a function.")
-    if index.ndim > 1 or (index.ndim == 1 and len(index) != len(outputs)):
-        raise ValueError(f"Give one target for all, or one an image: {len(outputs)} images, targets {tuple(index.shape)}.")
-    wrong = index[(index < 0) | (index >= outputs.shape[1])].flatten()
-    if len(wrong):
-        raise ValueError(f"There is no class {int(wrong[0])}: the model has the classes 0 to {outputs.shape[1] - 1}.")
-    return outputs.gather(1, index.long().expand(len(outputs))[:, None])[:, 0]
+    index = checked_classes(target, *outputs.shape).to(outputs.device)
+    return outputs.gather(1, index[:, None])[:, 0]
 
 
 def fixed_target(model: nn.Module, images: Tensor, target: Target) -> Target:
-    """The target, with None settled as the model's present answer, ``(N,)``, so that changed images keep it."""
-    if target is not None:
+    """The target, with None settled as the model's present answer, so that changed images keep it: a class each, ``(N,)``.
+
+    A target function stays as it is.
+    """
+    if callable(target) and not isinstance(target, Tensor):
         return target
-    _check(model, images)
+    if target is not None:
+        return checked_classes(target, len(images))
+    images = ready(model, images)
     with torch.no_grad():
-        outputs = _run(model, images)
-    if outputs.ndim != 2:
-        scores(outputs, None)
+        outputs = answers(model, images)
+    scores(outputs, None)
     return outputs.argmax(1)
 
 
-def _repeated(target: Target, times: int) -> Target:
+def _repeated(target: Tensor | Callable, times: int) -> Target:
     """A target for a batch that holds the images ``times`` times over."""
     if callable(target) and not isinstance(target, Tensor):
         def each(outputs: Tensor) -> Tensor:
             return torch.cat([target(part).reshape(-1).expand(len(part)) for part in outputs.chunk(times)])
 
         return each
-    index = torch.as_tensor(target)
-    return index if index.ndim == 0 else index.repeat(times)
+    return target.repeat(times)
 
 
-def _check(model: nn.Module, images: Tensor) -> None:
-    if not isinstance(images, Tensor) or images.ndim != 4 or not images.is_floating_point():
-        shape = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(f"Images are floats (batch, channel, height, width), not {shape}; images[None] makes a batch of one.")
-    if len(images) == 0:
-        raise ValueError("There are no images: pass a batch with at least one.")
-    if not images.isfinite().all():
-        raise ValueError("The images hold values that are not finite: replace NaN and infinity first.")
-    for name, module in model.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
-            raise ValueError(
-                f"Batch normalization {name!r} is in training mode, so each map would depend on the other images: "
-                "call model.eval() first."
-            )
-
-
-@contextmanager
-def _sizes_explained(images: Tensor, model: nn.Module):
-    try:
-        yield
-    except (RuntimeError, AssertionError) as error:
-        size = getattr(model, "input_size", None)
-        fix = f"it was made for (N, 3, {size}, {size})." if size else "bring them to the size it was made for."
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"The model does not take images {tuple(images.shape)}: {fix} ({reason})") from error
-
-
-def _run(model: nn.Module, images: Tensor) -> Tensor:
-    with _sizes_explained(images, model):
-        outputs = model(images)
-    if not isinstance(outputs, Tensor):
-        raise ValueError(f"The model returns a {type(outputs).__name__}, not a tensor: wrap it so that it returns its logits.")
-    return outputs
+def ready(model: nn.Module, images: Tensor) -> Tensor:
+    """The images as the model takes them, when model and images are such that maps of them mean something."""
+    return checked_images(images, checked_steady(model))

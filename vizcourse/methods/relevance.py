@@ -17,9 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+from vizcourse.methods.checks import checked_choice, checked_images, checked_number, checked_steady
+from vizcourse.methods.passes import answers
 
 RULES = ("epsilon", "z-plus")
 
@@ -37,9 +40,9 @@ _REFUSED = {
 
 
 def propagate(
-    model: Callable[[Tensor], Tensor],
+    model: nn.Module,
     images: Tensor,
-    score: Callable[[Tensor], Tensor],
+    target: Callable[[Tensor], Tensor],
     *,
     rule: str = "z-plus",
     dense: str = "epsilon",
@@ -53,7 +56,7 @@ def propagate(
     Args:
         model: a network of convolutions, linear layers, ReLUs and poolings, in eval mode.
         images: ``(N, channel, height, width)``.
-        score: from the model's outputs to the numbers that are explained, one an image; their sum is handed down.
+        target: from the model's outputs to the numbers that are explained, one an image; their sum is handed down.
         rule: of the convolutions, one of :data:`RULES`.
         dense: rule of the linear layers.
         epsilon: keeps denominators from zero; a larger one lets weak contributions fade.
@@ -63,13 +66,14 @@ def propagate(
             weights does not take something like the picture.
     """
     for name in (rule, dense):
-        if name not in RULES:
-            raise ValueError(f"There is no rule {name!r}: choose from {', '.join(RULES)}.")
-    if not epsilon > 0:
-        raise ValueError("epsilon must be above 0: it keeps denominators from zero.")
-    pixels = images.detach().clone().requires_grad_()
+        checked_choice(name, RULES, "rule")
+    checked_number(epsilon, "epsilon, which keeps denominators from zero,", above=0)
+    pixels = checked_images(images, checked_steady(model)).detach().clone().requires_grad_()
     with torch.enable_grad(), _Slopes(rule, dense, epsilon) as slopes:
-        total = score(model(pixels)).sum()
+        total = target(answers(model, pixels))
+        if not isinstance(total, Tensor) or not total.isfinite().all():
+            raise ValueError("The target must be a function from the model's output to finite scores, a tensor.")
+        total = total.sum()
     if slopes.first is None or slopes.first.shape != images.shape:
         met = "none" if slopes.first is None else f"{tuple(slopes.first.shape)}"
         raise ValueError(f"The first layer with weights must take something like the picture {tuple(images.shape)}, not {met}.")

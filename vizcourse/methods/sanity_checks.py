@@ -27,7 +27,19 @@ from torch.nn import functional
 from torchvision.transforms.functional import gaussian_blur
 
 from vizcourse.hooks import Wanted, resolve
-from vizcourse.methods.attribution import METHODS, Target, _check, fixed_target, magnitude, scores, signed, unit_range
+from vizcourse.methods.attribution import METHODS, Target, fixed_target, magnitude, ready, scores, signed, unit_range
+from vizcourse.methods.checks import (
+    checked_choice,
+    checked_count,
+    checked_finite,
+    checked_images,
+    checked_maps,
+    checked_model,
+    checked_number,
+    not_probabilities,
+    spread_like,
+)
+from vizcourse.methods.passes import answers
 
 Method = Callable[[nn.Module, Tensor, Target, Wanted], Tensor]
 
@@ -38,15 +50,16 @@ def blocks(model: nn.Module) -> list[str]:
     """Names of a network's parts that have weights, from the output to the input: the steps of a cascade.
 
     A part is a child of the model; a container that holds nearly all of a part's weights, such as a stage or a
-    transformer's stack of layers, is opened.
+    transformer's stack of layers, is opened, and so is a part that holds most of the model's, such as a wrapped network.
     """
+    checked_model(model)
 
     def weight(module: nn.Module) -> int:
         return sum(parameter.numel() for parameter in module.parameters())
 
     def parts(module: nn.Module, prefix: str) -> list[str]:
         children = [(f"{prefix}{name}", child) for name, child in module.named_children() if weight(child)]
-        container = isinstance(module, nn.Sequential | nn.ModuleList) or not prefix
+        container = isinstance(module, nn.Sequential | nn.ModuleList) or 2 * weight(module) > weight(model)
         inside = max((weight(child) for _, child in children if isinstance(child, nn.Sequential | nn.ModuleList)), default=0)
         if children and (container or inside > 0.9 * weight(module)):
             return [part for name, child in children for part in parts(child, f"{name}.")]
@@ -70,8 +83,8 @@ def randomize(model: nn.Module, names: Sequence[str], *, seed: int = 0) -> nn.Mo
     Raises:
         ValueError: there is no such part.
     """
-    changed = copy.deepcopy(model)
-    for name in names:
+    changed = copy.deepcopy(checked_model(model))
+    for name in [names] if isinstance(names, str) else names:
         part = resolve(changed, name)[1] if name else changed
         for inner, module in part.named_modules(prefix=name):
             own = list(module.parameters(recurse=False))
@@ -106,8 +119,8 @@ class Cascade:
 
     def similarity(self, method: str, metric: str = "spearman") -> Tensor:
         """How like the trained network's maps those of each step are, ``(steps + 1, N)``; see :data:`METRICS`."""
-        first, *_ = steps = self.maps[method]
-        return torch.stack([METRICS[metric](first, later) for later in steps])
+        first, *_ = steps = self.maps[checked_choice(method, self.maps, "method here")]
+        return torch.stack([_metric(metric)(first, later) for later in steps])
 
 
 def cascade(
@@ -136,12 +149,12 @@ def cascade(
     Raises:
         ValueError: unknown method, layer or part, or what the methods themselves refuse.
     """
-    chosen = _methods(methods)
+    chosen, images = _methods(methods), ready(model, images)
     names = list(names) if names is not None else blocks(model)
     layer = resolve(model, layer)[0] if isinstance(layer, nn.Module) else layer
     target = fixed_target(model, images, target)
     maps: dict[str, list[Tensor]] = {name: [] for name in chosen}
-    answers = []
+    probabilities = []
     for step in range(len(names) + 1):
         network = model
         if step:
@@ -150,8 +163,8 @@ def cascade(
             maps[name].append(method(network, images, target, layer).detach())
         if isinstance(target, Tensor) or not callable(target):
             with torch.no_grad():
-                answers.append(scores(network(images).softmax(1), target))
-    return Cascade(tuple(names), maps, torch.stack(answers) if answers else torch.empty(0))
+                probabilities.append(scores(not_probabilities(answers(network, images)).softmax(1), target))
+    return Cascade(tuple(names), maps, torch.stack(probabilities) if probabilities else torch.empty(0))
 
 
 def data_randomization(
@@ -166,7 +179,7 @@ def data_randomization(
 ) -> dict[str, Tensor]:
     """How like the maps of two networks are of which one learned shuffled labels: method -> ``(N,)``."""
     return {
-        name: METRICS[metric](method(trained, images, target, layer), method(shuffled, images, target, layer))
+        name: _metric(metric)(method(trained, images, target, layer), method(shuffled, images, target, layer))
         for name, method in _methods(methods).items()
     }
 
@@ -175,10 +188,7 @@ def _methods(methods: Sequence[str] | Mapping[str, Method]) -> dict[str, Method]
     if isinstance(methods, Mapping):
         return dict(methods)
     methods = [methods] if isinstance(methods, str) else methods
-    for name in methods:
-        if name not in METHODS:
-            raise ValueError(f"There is no method {name!r}: choose from {', '.join(METHODS)}.")
-    return {name: METHODS[name] for name in methods}
+    return {checked_choice(name, METHODS, "method"): METHODS[name] for name in methods}
 
 
 # ------------------------------------------------------------------------------------------------ how like are maps?
@@ -186,6 +196,8 @@ def _methods(methods: Sequence[str] | Mapping[str, Method]) -> dict[str, Method]
 
 def spearman(first: Tensor, second: Tensor) -> Tensor:
     """Rank correlation of two sets of maps ``(N, H, W)``, one value a map; 0 where a map is constant and says nothing."""
+
+    _check_alike(first, second)
 
     def ranks(maps: Tensor) -> Tensor:
         maps = maps.detach().flatten(1).contiguous()
@@ -200,12 +212,16 @@ def spearman(first: Tensor, second: Tensor) -> Tensor:
 
 def ssim(first: Tensor, second: Tensor) -> Tensor:
     """Structural similarity (Wang et al., 2004) of maps ``(N, H, W)``, each brought to 0 … 1 first."""
+    _check_alike(first, second)
     pairs = zip(unit_range(first).cpu().double().numpy(), unit_range(second).cpu().double().numpy(), strict=True)
     return torch.tensor([structural_similarity(one, other, data_range=1.0, gaussian_weights=True) for one, other in pairs])
 
 
 def hog_similarity(first: Tensor, second: Tensor, *, cell: int = 16) -> Tensor:
     """Rank correlation of histograms of oriented gradients of maps ``(N, H, W)``, in cells of ``cell`` pixels."""
+
+    _check_alike(first, second)
+    checked_count(cell, "cell")
 
     def histograms(maps: Tensor) -> Tensor:
         maps = unit_range(maps).cpu().double().numpy()
@@ -224,10 +240,23 @@ METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+def _metric(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    return METRICS[checked_choice(name, METRICS, "metric")]
+
+
+def _check_alike(first: Tensor, second: Tensor) -> None:
+    if first.shape != second.shape or first.ndim < 2 or not first.numel():
+        raise ValueError(
+            f"Attributions of the same images are compared, (N, height, width), not {tuple(first.shape)} with "
+            f"{tuple(second.shape)}."
+        )
+    checked_finite(first, "first maps")
+    checked_finite(second, "second maps")
+
+
 def similarities(first: Tensor, second: Tensor) -> dict[str, Tensor]:
     """All :data:`METRICS` of two attributions ``(N, C, H, W)`` or ``(N, H, W)``: metric -> ``(N,)``."""
-    if first.shape != second.shape:
-        raise ValueError(f"Attributions of the same images are compared, not {tuple(first.shape)} with {tuple(second.shape)}.")
+    _check_alike(first, second)
     return {name: metric(first, second) for name, metric in METRICS.items()}
 
 
@@ -236,6 +265,8 @@ def similarities(first: Tensor, second: Tensor) -> dict[str, Tensor]:
 
 def edge_detector(images: Tensor) -> Tensor:
     """Strength of edges in a picture (Sobel, on its brightness): a "saliency map" that knows no network. ``(N, H, W)``."""
+    if checked_images(images).shape[1] != 3:
+        raise ValueError(f"Brightness is that of red, green and blue, (N, 3, height, width), not {tuple(images.shape)}.")
     grey = (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
     across = images.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
     edges = functional.conv2d(functional.pad(grey, [1] * 4, mode="replicate"), torch.stack([across, across.T])[:, None])
@@ -244,6 +275,7 @@ def edge_detector(images: Tensor) -> Tensor:
 
 def random_maps(count: int, size: tuple[int, int], *, coarse: int = 6, seed: int = 0) -> Tensor:
     """Smooth random maps: noise on a grid of ``coarse × coarse`` places, upsampled like a Grad-CAM map. ``(count, H, W)``."""
+    count, size, coarse = checked_count(count, "count"), _sides(size), checked_count(coarse, "coarse")
     noise = torch.rand(count, 1, coarse, coarse, generator=torch.Generator().manual_seed(seed))
     return functional.interpolate(noise, size, mode="bilinear", align_corners=False)[:, 0]
 
@@ -253,8 +285,15 @@ def centre_gaussian(count: int, size: tuple[int, int], *, width: float = 0.25) -
 
     width: standard deviation as a share of the picture's sides.
     """
-    rows, columns = (torch.linspace(-0.5, 0.5, side) / width for side in size)
-    return torch.exp(-0.5 * (rows[:, None].square() + columns.square())).expand(count, -1, -1).clone()
+    checked_number(width, "width", above=0)
+    rows, columns = (torch.linspace(-0.5, 0.5, side) / width for side in _sides(size))
+    return torch.exp(-0.5 * (rows[:, None].square() + columns.square())).expand(checked_count(count, "count"), -1, -1).clone()
+
+
+def _sides(size: Sequence[int]) -> tuple[int, int]:
+    if not isinstance(size, Sequence) or len(size) != 2:
+        raise ValueError(f"size is (height, width), not {size!r}.")
+    return checked_count(size[0], "The height"), checked_count(size[1], "The width")
 
 
 # ------------------------------------------------------------------------------------------ insertion and deletion
@@ -289,7 +328,7 @@ def deletion(
     """Take out pixels, the highest of the map first, and watch the answer fall. A good map gives a *small* area.
 
     Args:
-        model: a classifier that returns logits.
+        model: a classifier that returns logits: the softmax is taken here.
         images, target: see :mod:`vizcourse.methods.attribution`.
         maps: one map an image, ``(N, height, width)``. Only the order of its values matters.
         steps: after each step another ``1 / steps`` of the pixels is out.
@@ -297,6 +336,7 @@ def deletion(
             broadcasts to the images.
         batch: pictures that are run together.
     """
+    images = ready(model, images)
     return _curve(model, images, target, maps, steps, images, _filling(images, fill), batch)
 
 
@@ -314,32 +354,24 @@ def insertion(
 
     Arguments as for :func:`deletion`.
     """
+    images = ready(model, images)
     return _curve(model, images, target, maps, steps, _filling(images, fill), images, batch)
 
 
 def _filling(images: Tensor, fill: float | str | Tensor) -> Tensor:
-    if isinstance(fill, str):
-        if fill == "mean":
-            return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
-        if fill == "blur":
-            # RISE's blur, 11 pixels and a deviation of 5 at 224 pixels, would leave too much of a small picture's shapes.
-            return gaussian_blur(images, [min(31, min(images.shape[2:]) // 2 * 2 - 1)] * 2, [5.0, 5.0])
-        raise ValueError(f'There is no filling {fill!r}: use a grey value, "mean", "blur", or a tensor.')
-    return torch.as_tensor(fill, dtype=images.dtype, device=images.device).expand_as(images)
+    if not isinstance(fill, str):
+        return spread_like(fill, images, "fill")
+    if checked_choice(fill, ("mean", "blur"), "filling") == "mean":
+        return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
+    # RISE's blur, 11 pixels and a deviation of 5 at 224 pixels, would leave too much of a small picture's shapes.
+    return gaussian_blur(images, [max(1, min(31, min(images.shape[2:]) // 2 * 2 - 1))] * 2, [5.0, 5.0])
 
 
 @torch.no_grad()
 def _curve(model, images, target, maps, steps, start, end, batch) -> Curve:
-    _check(model, images)
-    if maps.shape != (len(images), *images.shape[2:]):
-        raise ValueError(
-            f"One map an image in its pixels is needed, {(len(images), *images.shape[2:])}, not {tuple(maps.shape)}: "
-            "use attribution.magnitude and attribution.upsample."
-        )
-    if not maps.isfinite().all():
-        raise ValueError("The maps hold values that are not finite.")
-    if steps < 1:
-        raise ValueError("At least one step is needed.")
+    maps = checked_maps(maps, images).to(images.device)
+    checked_count(steps, "steps")
+    checked_count(batch, "batch")
     target = fixed_target(model, images, target)
     order = maps.flatten(1).argsort(dim=1, descending=True, stable=True)
     rank = torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
@@ -348,11 +380,9 @@ def _curve(model, images, target, maps, steps, start, end, batch) -> Curve:
     found = []
     for fraction in fractions:
         mixed = torch.where(rank < round(float(fraction) * order.shape[1]), end, start) if found else start
-        outputs = torch.cat([model(part.contiguous()) for part in mixed.split(batch)])
-        found.append(scores(outputs.softmax(1), target))
+        outputs = torch.cat([answers(model, part) for part in mixed.split(batch)])
+        found.append(scores(not_probabilities(outputs).softmax(1), target))
     return Curve(fractions, torch.stack(found, dim=1))
-
-
 
 
 # ----------------------------------------------------------------------------------------- against the true mask
@@ -418,14 +448,15 @@ def discrimination(for_first: Tensor, for_second: Tensor, first: Tensor, second:
 
 
 def _pair(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    if maps.ndim != 3 or maps.shape != masks.shape:
+    if not isinstance(maps, Tensor) or not isinstance(masks, Tensor):
+        raise ValueError(f"Maps and masks are tensors, not {type(maps).__name__} and {type(masks).__name__}: convert them.")
+    if maps.ndim != 3 or maps.shape != masks.shape or not len(maps):
         raise ValueError(
             f"Maps and masks are both (N, height, width), not {tuple(maps.shape)} and {tuple(masks.shape)}: "
             "use attribution.magnitude and attribution.upsample."
         )
-    if not maps.isfinite().all():
-        raise ValueError("The maps hold values that are not finite.")
-    masks = masks.bool().flatten(1)
+    checked_finite(maps, "maps")
+    masks = checked_finite(masks, "masks").to(maps.device).bool().flatten(1)
     if not masks.any(1).all():
         raise ValueError("A mask is empty: leave out pictures without the object.")
     return maps.flatten(1), masks
