@@ -18,7 +18,7 @@ from vizcourse.hooks import replace
 from vizcourse.methods.convolution import silencing_effects
 
 
-def hooked(model, layer, images):
+def hooked(model, images, layer):
     """A whole forward pass for every channel, with one replacement."""
     clean = model(images).softmax(1)
     effects = []
@@ -34,7 +34,7 @@ def hooked(model, layer, images):
     return torch.stack(effects)
 
 
-def captum(model, layer, images):
+def captum(model, images, layer):
     """LayerFeatureAblation with one feature a channel; its attribution is clean minus ablated, for one class at a time."""
     from captum.attr import LayerFeatureAblation
 
@@ -65,7 +65,7 @@ def main() -> None:
         answers = {}
         for name, way in ways.items():
             started = time.perf_counter()
-            answers[name] = way(model, layer, images)
+            answers[name] = way(model, images, layer)
             if number:  # the first round warms up
                 times[name].append(time.perf_counter() - started)
         torch.testing.assert_close(answers["vizcourse"], answers["hooked"], atol=1e-5, rtol=0)

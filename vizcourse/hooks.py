@@ -212,12 +212,15 @@ def layout_of(
     """
     name, module = resolve(model, layer[0] if isinstance(layer, tuple) else layer)
     shape, shown = tuple(activation.shape), f"Layer {name!r}" if name else "The model's output"
+    if layout is None and len(shape) not in (2, 3, 4):
+        raise ValueError(
+            f"{shown} gives {shape}: choose a layer with (batch, channel, height, width), (batch, token, channel) "
+            "or (batch, channel)."
+        )
     batch_second = isinstance(module, nn.MultiheadAttention) and not module.batch_first
     if batch_second or (images is not None and shape[:1] != (len(images),)):
         count = "" if images is None else f" for {len(images)} pictures"
-        raise ValueError(
-            f"{shown} gives {tuple(shape)}{count}: its first axis does not count the pictures; choose a layer around it."
-        )
+        raise ValueError(f"{shown} gives {shape}{count}: its first axis does not count the pictures; choose a layer around it.")
     if layout is not None:
         layout = Layout(layout) if isinstance(layout, str) else layout
         if layout.axes != len(shape):
@@ -226,7 +229,7 @@ def layout_of(
         return Layout("vector")
     elif len(shape) == 3:
         layout = Layout("tokens_last" if _channels_first(model, name, shape) else "tokens")
-    elif len(shape) == 4:
+    else:
         first = _channels_first(model, name, shape)
         if first is None:
             raise ValueError(
@@ -234,11 +237,6 @@ def layout_of(
                 "(N, C, H, W) or layout='channels_last' for (N, H, W, C)."
             )
         return Layout("channels_first" if first else "channels_last")
-    else:
-        raise ValueError(
-            f"{shown} gives {shape}: choose a layer with (batch, channel, height, width), (batch, token, channel) "
-            "or (batch, channel)."
-        )
     if layout.axes == 3 and layout.special is None and layout.grid is None:
         length = shape[3 - layout.channel_axis]
         return dataclasses.replace(layout, **_grid(model, length, None if images is None else images.shape[-2:]))
@@ -265,7 +263,7 @@ def _channels_first(model: nn.Module, name: str, shape: tuple[int, ...]) -> bool
                     return shape[1] == width
     # Both axes are as long as some layer is wide: without a module that works along the last axis, it is the second.
     works_along_last = any(isinstance(part, nn.LayerNorm | nn.RMSNorm) for part in model.modules())
-    return None if works_along_last or not widths else True
+    return None if works_along_last else True
 
 
 def _widths(root: nn.Module) -> Iterator[tuple[tuple, bool, int]]:
@@ -522,8 +520,6 @@ class Replay:
     """
 
     def __init__(self, model: nn.Module, images: Tensor, layer: Layer) -> None:
-        if isinstance(layer, Tensor):  # the old order of arguments, until all calls are changed
-            images, layer = layer, images
         self.model, self.images = model, images
         self.name, self.module = resolve(model, layer)
         if not self.name:

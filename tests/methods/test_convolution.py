@@ -79,7 +79,7 @@ def test_receptive_field_by_hand():
 def test_gradients_are_zero_exactly_outside_the_receptive_field():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(8, 8, 3, padding=1))
-    field = gradient_field(model, "3", torch.rand(4, 3, 32, 32), position=(7, 8))
+    field = gradient_field(model, torch.rand(4, 3, 32, 32), "3", position=(7, 8))
     theory = receptive_field([(3, 1, 1), (2, 2, 0), (3, 1, 1)])
     seen = field > 0
     assert seen.any(1).sum() == seen.any(0).sum() == theory.size
@@ -91,7 +91,7 @@ def test_gradients_are_zero_exactly_outside_the_receptive_field():
 def test_gradient_field_leaves_the_model_alone():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     images = torch.rand(2, 3, 8, 8)
-    gradient_field(model, "1", images)
+    gradient_field(model, images, "1")
     assert all(parameter.grad is None for parameter in model.parameters())
     assert images.grad is None and not images.requires_grad
     assert not model[1]._forward_hooks
@@ -105,7 +105,7 @@ def resnet():
 
 def test_silencing_one_by_one_equals_a_hooked_forward_pass(resnet):
     images = torch.rand(3, 3, 64, 64)
-    effects = silencing_effects(resnet, "layer2", images, batch=50)
+    effects = silencing_effects(resnet, images, "layer2", batch=50)
     assert effects.shape == (128, 3, 4)
     torch.testing.assert_close(effects.sum(2), torch.zeros(128, 3), atol=1e-5, rtol=0)
     with torch.no_grad():
@@ -117,15 +117,15 @@ def test_silencing_one_by_one_equals_a_hooked_forward_pass(resnet):
                 expected = resnet(images).softmax(1) - clean
             torch.testing.assert_close(effects[channel], expected, atol=1e-5, rtol=1e-4)
             torch.testing.assert_close(
-                silence(resnet, "layer2", images, [channel]).softmax(1) - clean, expected, atol=1e-5, rtol=1e-4
+                silence(resnet, images, "layer2", [channel]).softmax(1) - clean, expected, atol=1e-5, rtol=1e-4
             )
 
 
 def test_silencing_nothing_and_everything(resnet):
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(silence(resnet, "layer4", images, []), resnet(images))
-    torch.testing.assert_close(silence(resnet, "layer4", images, range(512)), resnet.fc.bias.expand(2, -1).detach())
+        assert torch.equal(silence(resnet, images, "layer4", []), resnet(images))
+    torch.testing.assert_close(silence(resnet, images, "layer4", range(512)), resnet.fc.bias.expand(2, -1).detach())
 
 
 class TwoChannels(nn.Module):
@@ -143,20 +143,20 @@ class TwoChannels(nn.Module):
 def test_relative_silencing_by_hand():
     images = torch.tensor([[1.0, 5.0], [2.0, 9.0], [6.0, 1.0]])[:, :, None, None].expand(-1, -1, 2, 2)
     # Channel 0 is all that tells the pictures apart, and channel 1 moves both logits alike.
-    torch.testing.assert_close(relative_silencing(TwoChannels(), "relu", images), torch.tensor([1.0, 0.0]))
-    changes = silencing_effects(TwoChannels(), "relu", images, logits=True)
+    torch.testing.assert_close(relative_silencing(TwoChannels(), images, "relu"), torch.tensor([1.0, 0.0]))
+    changes = silencing_effects(TwoChannels(), images, "relu", logits=True)
     assert changes.tolist() == [[[-3, 0], [-6, 0], [-18, 0]], [[-5, -5], [-9, -9], [-1, -1]]]
 
 
 def test_relative_silencing_does_not_depend_on_the_scale_or_on_what_all_pictures_share(resnet):
     images = torch.rand(3, 3, 64, 64)
-    before = relative_silencing(resnet, "layer4", images)
+    before = relative_silencing(resnet, images, "layer4")
     assert before.shape == (512,) and (before >= 0).all() and before.max() > 0
     scaled = copy.deepcopy(resnet)
     with torch.no_grad():
         scaled.fc.weight *= 7
         scaled.fc.bias += 100
-    torch.testing.assert_close(relative_silencing(scaled, "layer4", images), before, atol=1e-3, rtol=1e-2)
+    torch.testing.assert_close(relative_silencing(scaled, images, "layer4"), before, atol=1e-3, rtol=1e-2)
 
 
 class EndsInAConvolution(nn.Module):
@@ -210,22 +210,22 @@ def test_count_parameters_by_hand():
 def test_bad_input_is_named(resnet):
     images = torch.rand(1, 3, 64, 64)
     with pytest.raises(ValueError, match="has channels 0 to 127; there is no channel 128"):
-        silence(resnet, "layer2", images, [128])
+        silence(resnet, images, "layer2", [128])
     with pytest.raises(ValueError, match=r"write \[3\] for channel 3"):
-        silence(resnet, "layer2", images, 3)
+        silence(resnet, images, "layer2", 3)
     with pytest.raises(ValueError, match="at least one"):
-        silencing_effects(resnet, "layer2", images[:0])
+        silencing_effects(resnet, images[:0], "layer2")
     with pytest.raises(ValueError, match="did you mean"):
-        silencing_effects(resnet, "layer9", images)
-    with pytest.raises(ValueError, match="at least two"):
-        relative_silencing(resnet, "layer4", images)
+        silencing_effects(resnet, images, "layer9")
+    with pytest.raises(ValueError, match="at least 2"):
+        relative_silencing(resnet, images, "layer4")
     with pytest.raises(ValueError, match="the same for every image"):
-        relative_silencing(resnet, "layer4", images.expand(3, -1, -1, -1))
+        relative_silencing(resnet, images.expand(3, -1, -1, -1), "layer4")
     with pytest.raises(ValueError, match="same number of channels"):
         cross_correlate(torch.zeros(3, 4, 4), torch.zeros(2, 1, 3, 3))
     with pytest.raises(ValueError, match="there is no position"):
-        gradient_field(resnet, "layer4", images, position=(2, 0))
+        gradient_field(resnet, images, "layer4", position=(2, 0))
     with pytest.raises(ValueError, match="choose a layer with"):
-        gradient_field(resnet, "fc", images)
+        gradient_field(resnet, images, "fc")
     with pytest.raises(ValueError, match="at least 1"):
         output_size(0, 3)

@@ -472,7 +472,7 @@ def test_any_network_will_do():
     block = "encoder.layers.encoder_layer_0"
     goals = [channel(block, 3), neuron(block, 3, (0, 16)), channel("encoder.layers.encoder_layer_1.self_attention", 0)]
     assert render(vit, goals, **SMALL | {"image": fourier(32)}).images.shape == (3, 3, 32, 32)
-    assert top_examples(vit, block, [torch.rand(2, 3, 32, 32)]).boxes[0, 0].tolist() == [0, 0, 32, 32]
+    assert top_examples(vit, [torch.rand(2, 3, 32, 32)], block).boxes[0, 0].tolist() == [0, 0, 32, 32]
     shared = render(resnet, channel(("layer1.0.relu", 0), 5) + channel(resnet.layer2, 1), **SMALL | {"steps": 40})
     assert shared.values[-1] > shared.values[0]
 
@@ -502,7 +502,7 @@ def test_an_objective_on_the_picture_alone_needs_no_network():
 
 def test_a_short_run_shows_no_bar(capsys):
     render(network(), channel("conv2", 1), **SMALL | {"progress": True})
-    top_examples(network(), "conv2", [torch.rand(2, 3, 8, 8)])
+    top_examples(network(), [torch.rand(2, 3, 8, 8)], "conv2")
     assert "".join(capsys.readouterr()) == ""
 
 
@@ -533,7 +533,7 @@ def test_nothing_is_left_behind_after_a_hundred_calls():
         with torch.no_grad():
             render(model, logit(0) + channel("conv1", 1), **short)
     evaluate(model, logit(1), torch.rand(2, 3, 8, 8))
-    top_examples(model, "conv2", [torch.rand(2, 3, 8, 8)])
+    top_examples(model, [torch.rand(2, 3, 8, 8)], "conv2")
     assert_same(before, marks(model))
 
 
@@ -569,7 +569,7 @@ def test_nothing_is_left_behind_after_exceptions():
     with pytest.raises(KeyboardInterrupt):
         render(model, channel("conv2", 0), **SMALL | {"transformations": [interrupt]})
     with pytest.raises(ValueError):
-        top_examples(model, "conv2", [])
+        top_examples(model, [], "conv2")
     assert_same(before, marks(model))
 
 
@@ -687,7 +687,7 @@ def test_top_examples_are_those_of_one_big_sort(by, size):
         maps = model.conv2(model.pool(model.relu1(model.norm1(model.conv1(images)))))
     scores = maps.amax((2, 3)) if by == "max" else maps.mean((2, 3))
     expected, order = scores.T.sort(dim=1, descending=True)
-    found = top_examples(model, "conv2", [(batch, "label") for batch in images.split(size)], k=4, by=by)
+    found = top_examples(model, [(batch, "label") for batch in images.split(size)], "conv2", k=4, by=by)
     torch.testing.assert_close(found.values, expected[:, :4])
     assert torch.equal(found.index, order[:, :4])
     for unit in range(5):
@@ -703,7 +703,7 @@ def test_crops_are_receptive_fields_by_hand():
     # conv 3, average of 2, conv 3: 8 pixels; position p sees from 2p - 3 to 2p + 5
     model = network()
     images = torch.rand(9, 3, 16, 24, generator=torch.Generator().manual_seed(0))
-    found = top_examples(model, "conv2", [images], k=5)
+    found = top_examples(model, [images], "conv2", k=5)
     for unit in range(5):
         for rank, crop in enumerate(found.crops(unit)):
             (row, column), picture = found.position[unit, rank].tolist(), images[found.index[unit, rank]]
@@ -715,20 +715,20 @@ def test_crops_are_receptive_fields_by_hand():
 
 def test_top_examples_of_directions_channels_and_vectors():
     model, images = network(), torch.rand(7, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    everything = top_examples(model, "conv2", [images], k=3)
-    some = top_examples(model, "conv2", [images], channels=[4, 1], k=3)
-    along = top_examples(model, "conv2", [images], directions=torch.eye(5)[[4, 1]], k=3)
+    everything = top_examples(model, [images], "conv2", k=3)
+    some = top_examples(model, [images], "conv2", channels=[4, 1], k=3)
+    along = top_examples(model, [images], "conv2", directions=torch.eye(5)[[4, 1]], k=3)
     for found in (some, along):
         torch.testing.assert_close(found.values, everything.values[[4, 1]])
         assert torch.equal(found.index, everything.index[[4, 1]])
-    logits = top_examples(model, "fc", [images], k=100)
+    logits = top_examples(model, [images], "fc", k=100)
     assert logits.values.shape == (2, 7)
     assert torch.equal(logits.boxes[0, 0], torch.tensor([0, 0, 8, 8]))
 
 
 def test_of_equals_the_first_is_taken():
     model, images = identity(), torch.full((6, 3, 4, 4), 0.5)
-    assert top_examples(model, "0", images.split(2), k=3).index.tolist() == [[0, 1, 2]] * 3
+    assert top_examples(model, images.split(2), "0", k=3).index.tolist() == [[0, 1, 2]] * 3
 
 
 def test_top_examples_refuse_bad_input():
@@ -744,4 +744,4 @@ def test_top_examples_refuse_bad_input():
     ]
     for message, batches, settings in cases:
         with pytest.raises(ValueError, match=message):
-            top_examples(model, "conv2", batches, **settings)
+            top_examples(model, batches, "conv2", **settings)

@@ -10,11 +10,21 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
-from vizcourse.hooks import Layer, capture, replay, resolve
+from vizcourse.hooks import Layer, Layout, capture, layout_of, replay, resolve
+from vizcourse.methods.checks import (
+    checked_classes,
+    checked_count,
+    checked_images,
+    checked_logits,
+    checked_number,
+    not_probabilities,
+)
+from vizcourse.methods.passes import evaluating, left_alone
 
 
 def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> int:
@@ -103,7 +113,14 @@ def receptive_field(layers: Sequence[tuple[int, int, int]]) -> ReceptiveField:
     return ReceptiveField(size, jump, start)
 
 
-def gradient_field(model: nn.Module, layer: Layer, images: Tensor, position: tuple[int, int] | None = None) -> Tensor:
+def gradient_field(
+    model: nn.Module,
+    images: Tensor,
+    layer: Layer,
+    position: tuple[int, int] | None = None,
+    *,
+    layout: Layout | str | None = None,
+) -> Tensor:
     """How strongly one neuron of ``layer`` answers to each input pixel: mean absolute gradient over images and channels.
 
     Pixels outside the receptive field have a gradient of exactly zero, so this verifies the formula; inside, it shows
@@ -111,9 +128,10 @@ def gradient_field(model: nn.Module, layer: Layer, images: Tensor, position: tup
 
     Args:
         model: any network.
-        layer: a layer with spatial extent, by name or as a module.
         images: ``(N, channel, height, width)``.
+        layer: a layer with spatial extent, by name or as a module.
         position: ``(row, column)`` of the neuron; the middle one by default.
+        layout: how the layer lays out its activation, where it cannot be found; see :func:`vizcourse.hooks.layout_of`.
 
     Returns:
         ``(height, width)``, non-negative.
@@ -121,90 +139,103 @@ def gradient_field(model: nn.Module, layer: Layer, images: Tensor, position: tup
     Raises:
         ValueError: unknown layer, a layer without spatial extent, or a position outside it.
     """
+    pixels = checked_images(images, model).detach().clone().requires_grad_()
     name, _ = resolve(model, layer)
-    pixels = images.detach().clone().requires_grad_()
-    with torch.enable_grad(), capture(model, layer, stop=True) as acts:
-        model(pixels)
-    activation = acts[name]
-    if activation.ndim != 4:
-        raise ValueError(
-            f"Layer {name!r} gives {tuple(activation.shape)}: choose a layer with (batch, channel, height, width)."
-        )
-    rows, columns = activation.shape[2:]
-    row, column = position if position is not None else (rows // 2, columns // 2)
-    if not (0 <= row < rows and 0 <= column < columns):
-        raise ValueError(f"Layer {name!r} has {rows} × {columns} positions; there is no position ({row}, {column}).")
-    (gradient,) = torch.autograd.grad(activation[:, :, row, column].sum(), pixels)
+    with left_alone(model), torch.enable_grad():
+        with capture(model, layer, stop=True) as acts:
+            model(pixels)
+        activation = acts[name]
+        if activation.ndim != 4:
+            raise ValueError(
+                f"Layer {name!r} gives {tuple(activation.shape)}: choose a layer with (batch, channel, height, width)."
+            )
+        maps = layout_of(model, name, activation, images=pixels, layout=layout).to_maps(activation)
+        rows, columns = maps.shape[2:]
+        row, column = position if position is not None else (rows // 2, columns // 2)
+        if not (0 <= row < rows and 0 <= column < columns):
+            raise ValueError(f"Layer {name!r} has {rows} × {columns} positions; there is no position ({row}, {column}).")
+        (gradient,) = torch.autograd.grad(maps[:, :, row, column].sum(), pixels)
     return gradient.abs().mean(dim=(0, 1))
 
 
 @torch.no_grad()
-def silence(model: nn.Module, layer: Layer, images: Tensor, channels: Sequence[int]) -> Tensor:
-    """The model's answer with some channels of a layer set to zero everywhere.
+def silence(
+    model: nn.Module, images: Tensor, layer: Layer, channels: Sequence[int], *, layout: Layout | str | None = None
+) -> Tensor:
+    """The model's answer, in eval mode, with some channels of a layer set to zero everywhere.
 
     Args:
         model: any network.
-        layer: the layer, by name or as a module.
         images: ``(N, channel, height, width)``.
+        layer: the layer, by name or as a module.
         channels: the channels to switch off; none gives the unchanged answer.
+        layout: how the layer lays out its activation, where it cannot be found; see :func:`vizcourse.hooks.layout_of`.
 
     Returns:
         The model's output, for example logits ``(N, classes)``.
 
     Raises:
-        ValueError: unknown layer, or a channel that the layer does not have.
+        ValueError: no images or such that are not finite, an unknown layer, or a channel that the layer does not have.
     """
-    tail = replay(model, layer, images)
-    _check_channels(tail.name, tail.activation, channels)
-    activation = tail.activation.clone()
-    activation[:, list(channels)] = 0
-    return tail(activation)
+    images = checked_images(images, model)
+    with evaluating(model):
+        tail = replay(model, images, layer)
+        found = layout_of(model, tail.name, tail.activation, images=images, layout=layout)
+        maps = found.to_maps(tail.activation).clone()
+        maps[:, _checked_channels(channels, maps.shape[1], tail.name)] = 0
+        return tail(found.from_maps(maps))
 
 
 @torch.no_grad()
 def silencing_effects(
-    model: nn.Module, layer: Layer, images: Tensor, *, batch: int = 256, logits: bool = False
+    model: nn.Module,
+    images: Tensor,
+    layer: Layer,
+    *,
+    batch: int = 256,
+    logits: bool = False,
+    layout: Layout | str | None = None,
 ) -> Tensor:
-    """What silencing each channel of a layer, one at a time, does to the class probabilities.
+    """What silencing each channel of a layer, one at a time, does to the class probabilities (in eval mode).
 
     The network runs up to the layer once; then only the rest is run, for many channels in one batch.
 
     Args:
         model: a classifier that returns logits ``(N, classes)``.
-        layer: the layer, by name or as a module.
         images: ``(N, channel, height, width)``.
+        layer: the layer, by name or as a module.
         batch: rows (image and channel) that are run together.
         logits: change of the logits instead of the probabilities.
+        layout: how the layer lays out its activation, where it cannot be found; see :func:`vizcourse.hooks.layout_of`.
 
     Returns:
         Probability (or logit) with the channel silenced minus without: ``(channels, N, classes)``.
 
     Raises:
-        ValueError: unknown layer, empty batch.
+        ValueError: no images or such that are not finite, an unknown layer, or a model that returns probabilities.
     """
-    if len(images) == 0:
-        raise ValueError("There are no images: pass a batch with at least one.")
-    tail = replay(model, layer, images)
-    count, channels = len(images), tail.activation.shape[1]
-
-    def answer(activation: Tensor, **index: Tensor) -> Tensor:
-        given = tail(activation, **index)
-        return given if logits else given.softmax(1)
-
-    clean = answer(tail.activation)
-    effects = clean.new_empty(channels, count, clean.shape[1])
-    together = max(1, batch // count)
-    for first in range(0, channels, together):
-        some = torch.arange(first, min(first + together, channels), device=images.device)
-        rows = tail.activation.repeat(len(some), *[1] * (tail.activation.ndim - 1))
-        rows[torch.arange(len(rows)), some.repeat_interleave(count)] = 0
-        index = torch.arange(count, device=images.device).repeat(len(some))
-        effects[some] = answer(rows, index=index).unflatten(0, (len(some), count)) - clean
-    return effects
+    images, batch = checked_images(images, model), checked_count(batch, "batch")
+    with evaluating(model):
+        tail = replay(model, images, layer)
+        found = layout_of(model, tail.name, tail.activation, images=images, layout=layout)
+        maps = found.to_maps(tail.activation)
+        clean = checked_logits(tail(tail.activation))
+        clean = clean if logits else not_probabilities(clean).softmax(1)
+        count, channels = maps.shape[:2]
+        effects = []
+        for pairs in torch.arange(channels * count, device=images.device).split(batch):
+            image, channel = pairs % count, pairs // count
+            rows = maps[image]
+            rows[torch.arange(len(rows), device=images.device), channel] = 0
+            answers = tail(found.from_maps(rows), index=image)
+            effects.append((answers if logits else answers.softmax(1)) - clean[image])
+    return torch.cat(effects).unflatten(0, (channels, count))
 
 
 @torch.no_grad()
-def relative_silencing(model: nn.Module, layer: Layer, images: Tensor, *, batch: int = 256) -> Tensor:
+def relative_silencing(
+    model: nn.Module, images: Tensor, layer: Layer, *, batch: int = 256, layout: Layout | str | None = None
+) -> Tensor:
     """How much of what a picture does to the logits changes when a channel is silenced, whatever the logits' scale.
 
     Root mean square of the change over that of the logits themselves, both taken from their mean over the classes
@@ -214,9 +245,10 @@ def relative_silencing(model: nn.Module, layer: Layer, images: Tensor, *, batch:
 
     Args:
         model: a classifier that returns logits ``(N, classes)``.
-        layer: the layer, by name or as a module.
         images: ``(N, channel, height, width)``, at least two.
+        layer: the layer, by name or as a module.
         batch: rows (image and channel) that are run together.
+        layout: how the layer lays out its activation, where it cannot be found; see :func:`vizcourse.hooks.layout_of`.
 
     Returns:
         One number for each channel: ``(channels,)``, not negative.
@@ -224,10 +256,10 @@ def relative_silencing(model: nn.Module, layer: Layer, images: Tensor, *, batch:
     Raises:
         ValueError: fewer than two images, unknown layer, or logits that are the same for all images.
     """
-    if len(images) < 2:
-        raise ValueError(f"{len(images)} image cannot vary: pass at least two.")
-    changes = silencing_effects(model, layer, images, batch=batch, logits=True)
-    clean = model(images)
+    images = checked_images(images, model, least=2)
+    changes = silencing_effects(model, images, layer, batch=batch, logits=True, layout=layout)
+    with evaluating(model):
+        clean = model(images)
 
     def varying(values: Tensor) -> Tensor:  # (..., N, classes)
         values = values - values.mean(-1, keepdim=True)
@@ -239,12 +271,16 @@ def relative_silencing(model: nn.Module, layer: Layer, images: Tensor, *, batch:
     return varying(changes).square().mean(dim=(1, 2)).sqrt() / own
 
 
-def _check_channels(name: str, activation: Tensor, channels: Sequence[int]) -> None:
+def _checked_channels(channels: Sequence[int], count: int, name: str) -> list[int]:
     if isinstance(channels, int):
         raise ValueError(f"Channels are a list: write [{channels}] for channel {channels} alone.")
-    wrong = [channel for channel in channels if not 0 <= channel < activation.shape[1]]
+    wanted = channels.tolist() if isinstance(channels, Tensor) else list(channels)
+    if any(isinstance(channel, bool) or not isinstance(channel, Integral) for channel in wanted):
+        raise ValueError(f"Channels are whole numbers, such as [3, 7], not {wanted}; those of a mask are mask.nonzero()[:, 0].")
+    wrong = [channel for channel in wanted if not 0 <= channel < count]
     if wrong:
-        raise ValueError(f"Layer {name!r} has channels 0 to {activation.shape[1] - 1}; there is no channel {wrong[0]}.")
+        raise ValueError(f"Layer {name!r} has channels 0 to {count - 1}; there is no channel {wrong[0]}.")
+    return wanted
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -266,6 +302,8 @@ def with_classes(network: nn.Module, classes: int, example: Tensor) -> nn.Module
     Raises:
         ValueError: the last layer of weights is of another kind, or does not give one number a class.
     """
+    checked_count(classes, "classes")
+    example = checked_images(example, network)
     network = copy.deepcopy(network)
     ran: list[nn.Module] = []
     hooks = [
@@ -273,13 +311,10 @@ def with_classes(network: nn.Module, classes: int, example: Tensor) -> nn.Module
         for module in network.modules()
         if not list(module.children()) and list(module.parameters(recurse=False))
     ]
-    training = network.training
-    network.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(network):
             old = network(example).shape[1]
     finally:
-        network.train(training)
         for hook in hooks:
             hook.remove()
     last = ran[-1] if ran else None
@@ -330,6 +365,11 @@ def fit(
     Raises:
         ValueError: fewer pictures than one batch, or the loss is not finite.
     """
+    for value, name in ((epochs, "epochs"), (batch, "batch")):
+        checked_count(value, name)
+    checked_number(learning_rate, "learning_rate", above=0)
+    images = checked_images(images)
+    labels = checked_classes(labels, len(images), name="labels", each=True)
     steps = len(images) // batch
     if steps == 0:
         raise ValueError(f"{len(images)} pictures are fewer than one batch of {batch}: pass more, or a smaller batch.")
@@ -360,13 +400,11 @@ def fit(
 @torch.no_grad()
 def accuracy(network: nn.Module, images: Tensor, labels: Tensor, *, batch: int = 256) -> float:
     """Share of pictures whose highest logit is that of their label, from 0 to 1, measured in eval mode."""
-    training = network.training
-    network.eval()
-    try:
+    images, batch = checked_images(images, network), checked_count(batch, "batch")
+    labels = checked_classes(labels, len(images), name="labels", each=True).to(images.device)
+    with evaluating(network):
         right = sum(
-            int((network(images[first : first + batch]).argmax(1) == labels[first : first + batch]).sum())
-            for first in range(0, len(images), batch)
+            int((network(some).argmax(1) == known).sum())
+            for some, known in zip(images.split(batch), labels.split(batch), strict=True)
         )
-    finally:
-        network.train(training)
     return right / len(images)

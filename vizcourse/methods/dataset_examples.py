@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vizcourse.hooks import Wanted
-from vizcourse.methods.passes import PassingReLU, device_of, left_alone, one_channel, picture_batches, running
+from vizcourse.hooks import Layout, Wanted
+from vizcourse.methods.checks import checked_count, checked_finite, following
+from vizcourse.methods.passes import PassingReLU, left_alone, one_channel, picture_batches, running
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,14 @@ class Examples:
 @torch.no_grad()
 def top_examples(
     model: nn.Module,
-    layer: Wanted,
     batches: Iterable,
+    layer: Wanted,
     *,
     channels: Sequence[int] | None = None,
     directions: Tensor | None = None,
     k: int = 9,
     by: str = "max",
+    layout: Layout | str | None = None,
     progress: bool = True,
 ) -> Examples:
     """The pictures that excite units of a layer most, found in one pass over any amount of pictures.
@@ -58,29 +60,31 @@ def top_examples(
 
     Args:
         model: from pictures ``(N, 3, height, width)`` in [0, 1], all of one size.
-        layer: the layer, by name or as a module.
         batches: batches of pictures, or of ``(pictures, …)`` tuples as a data loader gives.
+        layer: the layer, by name or as a module.
         channels: the units; by default all channels.
         directions: ``(U, channels)``: directions in activation space as units instead.
         k: examples for each unit, fewer if there are fewer pictures.
         by: ``"max"`` or ``"mean"`` of the unit's map.
+        layout: how the layer lays out its activation, where it cannot be found; see :func:`vizcourse.hooks.layout_of`.
         progress: show a bar if it takes more than three seconds.
 
     Raises:
         ValueError: no pictures, unknown layer, channel out of range, values that are not finite.
     """
-    if by not in ("max", "mean") or k < 1 or (channels is not None and directions is not None):
+    if by not in ("max", "mean") or checked_count(k, "k") < 1 or (channels is not None and directions is not None):
         raise ValueError('by is "max" or "mean", k at least 1, and channels or directions may be given, not both.')
     values = index = where = None
     pictures: dict[int, Tensor] = {}
     seen = columns = 0
-    with left_alone(model), running(model, [layer]) as run:
+    with left_alone(model), running(model, [layer], layout=layout) as run:
         for batch in tqdm(picture_batches(batches), "pictures", delay=3, leave=False, disable=not progress):
-            batch = batch.to(device_of(model))
+            batch = following(batch, model)
             name, maps = run(batch)[layer]
             if directions is not None:
                 if directions.ndim != 2 or directions.shape[1] != maps.shape[1]:
                     raise ValueError(f"directions must be (U, {maps.shape[1]}) for layer {name!r}.")
+                checked_finite(directions, "directions")
                 maps = torch.einsum("uc,nchw->nuhw", directions.to(maps), maps)
             elif channels is not None:
                 maps = torch.stack([one_channel(maps, number, name) for number in channels], 1)
@@ -100,19 +104,21 @@ def top_examples(
             pictures = {number: picture for number, picture in pictures.items() if number in kept}
             seen += len(batch)
     position = torch.stack([where // columns, where % columns], 2)
-    rows, sides = _receptive_fields(model, layer, batch[:1])
+    rows, sides = _receptive_fields(model, layer, batch[:1], layout)
     tall, wide = rows[position[..., 0]], sides[position[..., 1]]
     boxes = torch.stack([tall[..., 0], wide[..., 0], tall[..., 1], wide[..., 1]], 2)
     return Examples(values, index, position, boxes, pictures)
 
 
-def _receptive_fields(model: nn.Module, layer: Wanted, picture: Tensor, draws: int = 4) -> tuple[Tensor, Tensor]:
+def _receptive_fields(
+    model: nn.Module, layer: Wanted, picture: Tensor, layout: Layout | str | None, draws: int = 4
+) -> tuple[Tensor, Tensor]:
     """Which pixel rows each row of a layer's map can see, ``(rows, 2)`` from and up to, and the same for columns.
 
     Found from where gradients are not zero on noise, all at once: copy j of the noise asks for row j and column j.
     """
     generator = torch.Generator().manual_seed(0)
-    with left_alone(model), torch.enable_grad(), running(model, [layer]) as run, PassingReLU():
+    with left_alone(model), torch.enable_grad(), running(model, [layer], layout=layout) as run, PassingReLU():
         with torch.no_grad():
             rows, columns = run(picture)[layer][1].shape[2:]
         if rows == 1:  # a vector, or tokens: they see everything

@@ -78,7 +78,7 @@ def importance_by_hand(model, layer, images, labels):
 
 
 def importance_at_once(model, layer, images, labels):
-    effects = silencing_effects(model, layer, images)
+    effects = silencing_effects(model, images, layer)
     return effects[:, torch.arange(len(labels)), labels].abs().mean(1).argmax()
 
 

@@ -146,7 +146,7 @@ def test_silencing_agrees_with_the_method_and_says_so(model, pictures):
     assert torch.equal(silencer.result.before, silencer.result.after)
     silencer.set(layer="relu2", channels="0-3, 5")
     assert silencer.result.channels == (0, 1, 2, 3, 5)
-    expected = silence(model, "relu2", pictures[0][:1], [0, 1, 2, 3, 5]).softmax(1)[0]
+    expected = silence(model, pictures[0][:1], "relu2", [0, 1, 2, 3, 5]).softmax(1)[0]
     torch.testing.assert_close(silencer.result.after, expected)
 
 

@@ -1156,7 +1156,7 @@ def most_important_channel(model, layer, images, labels):
         model(images)
     changes = []
     for channel in range(acts[layer].shape[1]):
-        silenced = silence(model, layer, images, [channel]).softmax(1)[rows, labels]
+        silenced = silence(model, images, layer, [channel]).softmax(1)[rows, labels]
         changes.append((silenced - clean).abs().mean())
     return int(torch.stack(changes).argmax())
 
@@ -1164,7 +1164,7 @@ def most_important_channel(model, layer, images, labels):
 def _changes(model, layer, images):
     """Probabilities (channels, N, classes) with each channel silenced, and without (N, classes)."""
     with torch.no_grad():
-        return silencing_effects(model, layer, images), model(images).softmax(1)
+        return silencing_effects(model, images, layer), model(images).softmax(1)
 
 
 def _activation(model, layer, images):
@@ -1211,7 +1211,7 @@ def _never_restored(model, layer, images, labels):
     rows = torch.arange(len(labels))
     before, changes = model(images).softmax(1)[rows, labels], []
     for channel in range(_activation(model, layer, images).shape[1]):
-        after = silence(model, layer, images, range(channel + 1)).softmax(1)[rows, labels]
+        after = silence(model, images, layer, range(channel + 1)).softmax(1)[rows, labels]
         changes.append((after - before).abs().mean())
     return int(torch.stack(changes).argmax())
 
@@ -1239,7 +1239,7 @@ def _largest_on_one_picture(model, layer, images, labels):
 def _logits(model, layer, images, labels):
     rows, count = torch.arange(len(labels)), _activation(model, layer, images).shape[1]
     clean = model(images)[rows, labels]
-    silenced = [silence(model, layer, images, [channel])[rows, labels] for channel in range(count)]
+    silenced = [silence(model, images, layer, [channel])[rows, labels] for channel in range(count)]
     return int((torch.stack(silenced) - clean).abs().mean(1).argmax())
 
 
@@ -1341,7 +1341,7 @@ IMPORTANCE = CodeExercise(
     cases=_importance_cases,
     setup_source="from vizcourse.hooks import capture\nfrom vizcourse.methods.convolution import silence",
     hints=(
-        "`silence(model, layer, images, [channel])` gives the logits with one channel switched off. Loop over all channels.",
+        "`silence(model, images, layer, [channel])` gives the logits with one channel switched off. Loop over all channels.",
         "Take the softmax, pick each picture's own class with probabilities[torch.arange(N), labels], and subtract the same "
         "without silencing.",
         "A change is a change in either direction: take the absolute value of each before you average over the pictures.",

@@ -127,11 +127,11 @@ def silencing(network: nn.Module, count: int = PICTURES) -> dict:
     for layer in LAYERS:
         with torch.no_grad(), capture(network, layer, stop=True) as acts:
             network(images)
-        effects = silencing_effects(network, layer, images)[:, torch.arange(len(labels)), labels]
+        effects = silencing_effects(network, images, layer)[:, torch.arange(len(labels)), labels]
         found[layer] = {
             "loudness": _rounded(acts[layer].mean(dim=(0, 2, 3))),
             "importance": _rounded(effects.abs().mean(1)),
-            "relative": _rounded(relative_silencing(network, layer, images)),
+            "relative": _rounded(relative_silencing(network, images, layer)),
         }
     return found
 

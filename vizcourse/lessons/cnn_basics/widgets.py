@@ -296,7 +296,7 @@ class CubeExplorer(Explorer):
         if key not in self._fields:
             # Noise opens far more ReLUs than pictures do, and a shut ReLU hides a pixel from the gradient.
             noise = torch.rand(24, *self.images.shape[1:], generator=torch.Generator().manual_seed(0))
-            seen = gradient_field(self.model, layer, noise, (row, column)) > 0
+            seen = gradient_field(self.model, noise, layer, (row, column)) > 0
             rows, columns = seen.any(1).nonzero().flatten(), seen.any(0).nonzero().flatten()
             self._fields[key] = (
                 (int(columns[0]), int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
@@ -401,7 +401,7 @@ class Silencer(Explorer):
         )
         self.classes = tuple(classes if classes is not None else model.classes)
         # Everything up to the layer is computed once a picture; moving a control runs only what comes after it.
-        self._tail = functools.lru_cache(maxsize=64)(lambda layer, picture: replay(model, layer, images[picture : picture + 1]))
+        self._tail = functools.lru_cache(maxsize=64)(lambda layer, picture: replay(model, images[picture : picture + 1], layer))
         super().__init__()
 
     def make_controls(self) -> dict[str, Any]:
