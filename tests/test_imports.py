@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import networkx
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,7 +20,7 @@ ALLOWED = {
     "worlds": set(),
     "hooks": set(),
     "plotting": {"worlds", "hooks"},
-    "models": {"worlds", "hooks"},
+    "models": {"worlds", "hooks", "methods"},  # of the methods the intervals alone, for the figures on a card
     "methods": {"hooks"},
     "exercises": {"course", "hooks", "plotting"},
     "widgets": {"plotting"},
@@ -69,6 +70,33 @@ def test_imports_run_one_way(path):
     assert not forbidden, f"{path.relative_to(ROOT)} must not import {', '.join(sorted(forbidden))}"
 
 
+def named(path: Path) -> str:
+    return ".".join(("vizcourse", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def test_no_file_imports_itself_round_a_corner():
+    """File by file, imports inside functions included: a circle that is only put off is one, too."""
+    files = {named(path): path for path in MODULES}
+    graph = networkx.DiGraph()
+    for name, path in files.items():
+        used = imports(path) & set(files) - {name, "vizcourse"}
+        # `from package import module` is an import of the module; a name that the package hands on, one of the package.
+        parents = {other.rpartition(".")[0] for other in used}
+        handed_on = {other for other in imports(path) if other.rpartition(".")[0] in files and other not in files}
+        packages = {other.rpartition(".")[0] for other in handed_on}
+        graph.add_edges_from((name, other) for other in used if other not in parents or other in packages)
+    circles = [" → ".join(sorted(circle)) for circle in networkx.strongly_connected_components(graph) if len(circle) > 1]
+    assert not circles, circles
+
+
+@every_module
+def test_a_lesson_knows_no_other_lesson(path):
+    if part(path) == "lessons" and len(path.relative_to(PACKAGE).parts) > 2:
+        room = path.relative_to(PACKAGE).parts[1]
+        others = {name.split(".")[2] for name in imports(path) if name.startswith("vizcourse.lessons.")} - {room}
+        assert not others, f"{path.relative_to(ROOT)} takes from another lesson's room: move that down a floor"
+
+
 @every_module
 def test_methods_and_worlds_know_no_screen(path):
     if part(path) in WITHOUT_SCREEN:
@@ -108,10 +136,7 @@ def test_the_package_and_its_commands_start_without_the_heavy_packages(module):
 
 
 def test_importing_everything_changes_no_global_state():
-    names = [
-        ".".join(("vizcourse", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-        for path in MODULES
-    ]
+    names = [named(path) for path in MODULES]
     code = (
         "import importlib, torch, random, numpy as np, matplotlib\n"
         "style = dict(matplotlib.rcParams)\n"

@@ -93,6 +93,10 @@ class Part:
     file: str = "study.json"
 
 
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 class Study:
     """What a lesson measured in advance.
 
@@ -156,7 +160,7 @@ class Study:
         *,
         quick: bool = False,
         again: bool = False,
-        say: Callable[[str], None] = functools.partial(print, flush=True),
+        say: Callable[[str], None] = _say,
     ) -> None:
         """Measure what is not stored yet, or, with ``again``, all that is named; ``quick``: small, said and not stored."""
         for name, part in self.chosen(names).items():
@@ -201,7 +205,7 @@ class Study:
             except self.unavailable:
                 continue
 
-    def check(self, names: Sequence[str] = (), *, say: Callable[[str], None] = functools.partial(print, flush=True)) -> bool:
+    def check(self, names: Sequence[str] = (), *, say: Callable[[str], None] = _say) -> bool:
         """Whether the numbers that are measured afresh lie where the stored ones say; each is said."""
         right = True
         for name, cell in self.cells(names):

@@ -12,7 +12,8 @@ import torch
 import torchvision
 from torch import nn
 
-from vizcourse.models import WeightsError, card, cards, load, names, networks, recipes, zoo
+from vizcourse.hooks import capture
+from vizcourse.models import WeightsError, card, cards, load, names, networks, recipes, untrained, zoo
 
 SHIPPED = sorted(cards())
 
@@ -251,3 +252,15 @@ def test_untrained_torchvision_networks_have_no_auxiliary_outputs(name):
     with torch.no_grad():
         outputs = network(torch.rand(1, 3, network.input_size, network.input_size))
     assert outputs.shape == (1, 1000)
+
+
+def test_an_untrained_control_has_the_statistics_of_its_pictures():
+    images = torch.randint(0, 256, (32, 3, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    control, plain = untrained("scenes-small-0", images, seed=1), load("scenes-small-0", random=True, seed=1)
+    first = next(module for module in control.modules() if isinstance(module, nn.BatchNorm2d))
+    with torch.no_grad(), capture(plain, "conv1") as seen:
+        plain(images.float() / 255)
+    torch.testing.assert_close(first.running_mean, seen["conv1"].mean(dim=(0, 2, 3)))
+    assert not control.training and torch.equal(control.fc.weight, plain.fc.weight)
+    floats = untrained("scenes-small-0", images.float() / 255, seed=1)
+    torch.testing.assert_close(floats.state_dict(), control.state_dict())

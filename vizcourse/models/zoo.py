@@ -124,6 +124,29 @@ def load(
     return network.to(device).eval().requires_grad_(False)
 
 
+def untrained(name: str, images: torch.Tensor, *, seed: int = 0) -> nn.Module:
+    """A control: the network with random weights, its batch norms' statistics taken from ``images``.
+
+    As it is initialized, a random network's deep units hardly answer at all; with statistics of its own they are as loud as a
+    trained one's, so that what sets the two apart is what was learned.
+
+    Args:
+        name: as for :func:`load`.
+        images: ``(N, 3, height, width)``, float in [0, 1] or uint8.
+        seed: of the weights.
+    """
+    model = load(name, random=True, seed=seed)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the mean over all batches
+    model.train()
+    with torch.no_grad():
+        for batch in images.split(64):
+            model(batch.float() / 255 if batch.dtype == torch.uint8 else batch)
+    return model.eval()
+
+
 def read_weights(name: str, *, folder: Path = WEIGHTS) -> dict[str, torch.Tensor]:
     """The tensors of a shipped weights file, half precision as stored, after comparing its SHA-256 with the
     card's.
