@@ -9,10 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from vizcourse.exercises.edits import edits
 from vizcourse.lessons.concept_graph import exercises as lesson
 from vizcourse.lessons.concept_graph import study
+from vizcourse.lessons.concept_graph.exercises import only_background, surviving_claims
 from vizcourse.methods import concept_evaluation, concept_graph, concepts
 from vizcourse.worlds import scenes
+from vizcourse.worlds.scenes.vocabulary import SCENERY_PARTS
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +141,11 @@ def test_background_concepts_are_there_to_be_found_as_exercise_6_3_says():
     right, one_object = dict.fromkeys(study.LAYERS, 0), Counter()
     for layer, nearest in study.nearest().items():
         seen = study.parts()[layer][nearest]
-        scenery = (seen < len(lesson.SCENERY_PARTS)).float().mean(1)
-        for concept in (scenery > lesson.BACKGROUND - 1e-6).nonzero()[:, 0].tolist():
-            form, share = lesson.commonest_object(layer, concept)
-            right[layer] += share <= lesson.ONE_KIND
-            one_object[form] += share > lesson.ONE_KIND
+        scenery = (seen < len(SCENERY_PARTS)).float().mean(1)
+        for concept in (scenery > only_background.BACKGROUND - 1e-6).nonzero()[:, 0].tolist():
+            form, share = only_background.commonest_object(layer, concept)
+            right[layer] += share <= only_background.ONE_KIND
+            one_object[form] += share > only_background.ONE_KIND
     assert max(right, key=right.get) == "conv3" and right["conv3"] >= 4
     assert right["inception4e"] == right["inception5b"] == 0
     assert {"bicycle", "flower"} <= set(+one_object) <= {"bicycle", "flower", "tree"}
@@ -160,7 +163,7 @@ def test_the_most_shared_concept_of_exercise_6_7_is_the_first_of_neither_class()
 
 def test_a_name_for_the_background_may_have_an_article_and_other_words_are_translated():
     def said(name, **options):
-        return lesson.ONLY_BACKGROUND.verdict(lesson._browsed(name=name, **options))
+        return lesson.ONLY_BACKGROUND.verdict(only_background._browsed(name=name, **options))
 
     for name in ("sky", "the sky", "Some sky", " A  SKY. "):
         assert said(name).status == "solved", name
@@ -169,15 +172,15 @@ def test_a_name_for_the_background_may_have_an_article_and_other_words_are_trans
     rare = said("the water", sea=0.1, sky=0.9)  # a word that is translated and yet not the commonest part
     assert rare.mistake == "other-part" and "“water” (the world calls it “sea”) it is 10%" in rare.text
     assert said("background").mistake == "other-word" and said("wheel").mistake == "object-named"
-    assert set(lesson._OTHER_WORDS.values()) <= set(lesson.SCENERY_PARTS)
-    assert not set(lesson._OTHER_WORDS) & set(lesson.SCENERY_PARTS)
-    assert all(lesson._plain_word(name) == name for name in lesson.SCENERY_PARTS)
+    assert set(only_background._OTHER_WORDS.values()) <= set(SCENERY_PARTS)
+    assert not set(only_background._OTHER_WORDS) & set(SCENERY_PARTS)
+    assert all(only_background._plain_word(name) == name for name in SCENERY_PARTS)
 
 
 def test_a_browser_without_a_name_is_not_started_only_as_it_was_made():
     as_made = [("inception4b", concept, "not started") for concept in (0, 3)]
     for layer, concept, status in (*as_made, ("conv3", 52, "wrong")):
-        verdict = lesson.ONLY_BACKGROUND.verdict(lesson._browsed(name=" ", layer=layer, concept=concept))
+        verdict = lesson.ONLY_BACKGROUND.verdict(only_background._browsed(name=" ", layer=layer, concept=concept))
         assert verdict.status == status
     assert "not named this concept yet" in verdict.text
 
@@ -185,29 +188,30 @@ def test_a_browser_without_a_name_is_not_started_only_as_it_was_made():
 def test_the_shared_concept_may_be_written_as_a_text():
     assert lesson.SHARED.verdict(f" {lesson.SHARED.right_value} ").status == "solved"
     for mistake in lesson.SHARED.mistakes:
-        assert lesson.SHARED.verdict(str(mistake.example)).mistake == mistake.name
+        assert lesson.SHARED.verdict(str(mistake.wrong)).mistake == mistake.name
 
 
 def test_an_unknown_mistake_in_a_bisection_is_shown_an_ordinary_case():
     (ties,) = (one for one in lesson.BISECTION.case_list if torch.equal(one.args[0][0], one.args[0][1]))
-    for wrong in lesson.BISECTION.unlisted:
+    for wrong in map(lesson.BISECTION.made, lesson.BISECTION.unlisted):
         verdict = lesson.BISECTION.verdict(wrong)
         assert verdict.mistake is None and str(tuple(ties.args[0].shape)) not in verdict.text
 
 
 def test_the_case_that_tells_apart_how_inertia_is_measured_and_how_often_vectors_are_given_out():
-    def named(**options):
-        return lesson.BISECTION.verdict(lesson._bisect(**options)).mistake
+    def verdict(*changes):
+        return lesson.BISECTION.verdict(lesson.BISECTION.made(edits(*changes)))
 
-    assert named(size=lambda cluster, vectors: (cluster - cluster.mean(0)).norm(dim=1).sum()) == "not-squared"
-    assert named(size=lambda cluster, vectors: (cluster - cluster.mean()).square().sum()) == "mean-of-numbers"
+    measured, given_out = "(cluster - cluster.mean(dim=0)).square().sum()", "range(rounds)"
+    assert verdict(f"{measured} -> (cluster - cluster.mean(dim=0)).norm(dim=1).sum()").mistake == "not-squared"
+    assert verdict(f"{measured} -> (cluster - cluster.mean()).square().sum()").mistake == "mean-of-numbers"
     # Neither of these is a sum of distances from the mean, and both are wrong.
-    assert named(size=lambda cluster, vectors: (cluster - cluster.mean(0)).abs().sum()) is None
-    assert named(size=lambda cluster, vectors: torch.cdist(cluster, cluster).square().sum()) is None
+    for other in ("(cluster - cluster.mean(dim=0)).abs().sum()", "torch.cdist(cluster, cluster).square().sum()"):
+        assert verdict(f"{measured} -> {other}").status == "wrong" and verdict(f"{measured} -> {other}").mistake is None
     # The square root has the same order.
-    assert lesson.BISECTION.verdict(lesson._bisect(size=lambda c, v: lesson._total_inertia(c, v).sqrt())).status == "solved"
-    assert named(split=lambda members, starts, rounds: lesson._two_means(members, starts, rounds + 1)) == "round-too-many"
-    assert named(split=lambda members, starts, rounds: lesson._two_means(members, starts, 200)) == "rounds-ignored"
+    assert verdict(f"{measured} -> {measured}.sqrt()").status == "solved"
+    assert verdict(f"{given_out} -> range(rounds + 1)").mistake == "round-too-many"
+    assert verdict(f"{given_out} -> range(200)").mistake == "rounds-ignored"
 
 
 def test_ratios_without_their_maps_are_not_a_matter_of_shape():
@@ -217,21 +221,21 @@ def test_ratios_without_their_maps_are_not_a_matter_of_shape():
 
 @pytest.mark.parametrize("wrap", [list, tuple, set, ", ".join, " and ".join, lambda letters: "".join(letters).lower()])
 def test_letters_of_the_surviving_claims_may_be_written_in_many_ways(wrap):
-    assert lesson.REFEREE.verdict(wrap(lesson.surviving())).status == "solved"
+    assert lesson.REFEREE.verdict(wrap(surviving_claims.surviving())).status == "solved"
 
 
 def test_the_referee_names_a_wrong_reading_only_where_it_gives_these_letters():
-    right, claims = lesson.surviving(), list(lesson.CLAIMS)
+    right, claims = surviving_claims.surviving(), list(surviving_claims.CLAIMS)
     assert lesson.REFEREE.verdict({letter: letter in right for letter in claims}).status == "solved"
     assert 0 < len(right) < len(claims)
     for wrong in ({"A": "yes"}, "X", 4, [], "none"):
         verdict = lesson.REFEREE.verdict(wrong)
         assert verdict.status == "wrong" and verdict.mistake is None
     for mistake in lesson.REFEREE.mistakes:
-        verdict = lesson.REFEREE.verdict(mistake.example)
+        verdict = lesson.REFEREE.verdict(mistake.wrong)
         assert verdict.mistake == mistake.name
-        if mistake.name in lesson._READINGS:
-            assert lesson._letters(mistake.example) == lesson._READINGS[mistake.name]()
+        if mistake.name in surviving_claims._READINGS:
+            assert surviving_claims._letters(mistake.wrong) == surviving_claims._READINGS[mistake.name]
 
 
 def test_the_numbers_in_the_options_of_exercise_6_8_are_those_of_the_study():
