@@ -1,14 +1,17 @@
-"""The longer figures of lesson 07, drawn from rows of numbers, so that its cells stay short."""
+"""The longer figures of lesson 07, drawn from numbers that its cells have computed, so that those stay short."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
 from vizcourse import plotting
-from vizcourse.methods.property_gradients import Average
+from vizcourse.methods.property_gradients import permutation_test
+from vizcourse.plotting import Shown
+from vizcourse.worlds.gradual import Path
 
 #: Colour and line of the trio of pets networks, everywhere in the lesson.
 STYLE = {"unbiased": (plotting.GREEN, "-"), "dark-cats": (plotting.BLUE, "--"), "dark-dogs": (plotting.RED, "-.")}
@@ -21,6 +24,75 @@ WORDS = {
 }
 
 
+def fur_turned(path: Path, curves: Mapping[str, Tensor]) -> Shown:
+    """Some pictures of a dog along its change of fur and, below them, a response curve (steps,) for each network."""
+    figure, axes = plotting.new(9.5, 3.6, 2, 7, gridspec_kw={"height_ratios": [1, 1.6]})
+    for place, step in zip(axes[0], torch.linspace(0, len(path.values) - 1, 7).round().int().tolist(), strict=True):
+        plotting.picture(place, path.pictures[step], f"{float(path.values[step]):.2f}")
+    for place in axes[1]:
+        place.remove()
+    below = figure.add_subplot(axes[1, 0].get_gridspec()[1, :])
+    for name, (color, line) in STYLE.items():
+        below.plot(path.values, curves[name], line, color=color, label=name)
+    below.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    below.set(ylim=(-0.05, 1.05), xlabel="fur, from black (0) to white (1)", ylabel="probability of “dog”")
+    below.spines[["top", "right"]].set_visible(False)
+    description = "One dog whose fur goes from black to white in steps, and the probability of dog in three networks"
+    return plotting.shown(figure, description)
+
+
+def turned_round(path: Path, curve: Tensor, gradient: Tensor) -> Shown:
+    """Two pictures of a dog turned from -180 to 180 degrees, the response (steps,) and its slope (steps,)."""
+    figure, axes = plotting.new(9.5, 2.5, 1, 3, gridspec_kw={"width_ratios": [0.7, 1.3, 1.3]})
+    plotting.picture(axes[0], torch.cat([path.pictures[30], path.pictures[45]], dim=2), "0° and 90°")
+    axes[1].plot(path.values, curve, color=plotting.GREEN)
+    axes[1].set_ylabel("probability of “dog”")
+    axes[1].set_ylim(-0.05, 1.05)
+    axes[2].fill_between(path.values, gradient, color=plotting.GREY, alpha=0.4)
+    axes[2].plot(path.values, gradient, color=plotting.GREEN)
+    axes[2].set_ylabel("slope (probability\nper whole range)")
+    for place in axes[1:]:
+        place.set_xticks(range(-180, 181, 90))
+        place.set_xlabel("rotation (degrees)")
+    return plotting.shown(figure, "A dog turned from -180 to 180 degrees, the unbiased network's response, and its slope")
+
+
+def shuffles(curves: Mapping[str, Tensor], along: Tensor) -> Shown:
+    """Four response curves (steps,) and, under each, the scores of its shuffles with that of the true order marked."""
+    figure, axes = plotting.new(10, 3.9, 2, 4)
+    for (name, curve), upper, lower in zip(curves.items(), *axes, strict=True):
+        test = permutation_test(curve, along)
+        upper.plot(along, curve, color=plotting.BLUE, linewidth=1)
+        upper.set_ylim(0, 1)
+        upper.set_title(name)
+        lower.hist(test.null.numpy(), bins=30, color=plotting.GREY)
+        lower.axvline(float(test.score), color=plotting.RED, linewidth=2)
+        lower.set_xlim(0, max(float(test.null.max()), float(test.score)) * 1.1)
+        lower.set_yticks([])
+        lower.set_title(f"score {float(test.score):.2f}, p = {float(test.p_value):.3f}")
+        lower.set_xlabel("score (range of values = 1)")
+    axes[0, 0].set_ylabel("response")
+    axes[1, 0].set_ylabel("shuffled orders")
+    description = "Four response curves and, under each, the scores of a thousand shuffles with the true one marked"
+    return plotting.shown(figure, description)
+
+
+def maps_and_score(picture: Tensor, maps: Mapping[str, Mapping[str, Tensor]], scores: Mapping[str, float]) -> Shown:
+    """For each of the trio a row: the picture (3, H, W), its maps (H, W) by title, and the score of the fur as a bar."""
+    figure, axes = plotting.new(9, 5.2, 3, 5, gridspec_kw={"width_ratios": [1, 1, 1, 1, 1.1]})
+    for row, (name, (color, _)) in zip(axes, STYLE.items(), strict=True):
+        top = name == "unbiased"
+        plotting.picture(row[0], picture, "picture" if top else "")
+        row[0].set_ylabel(name)
+        for place, (title, each) in zip(row[1:4], maps[name].items(), strict=True):
+            plotting.picture(place, each, title if top else "", cmap=plotting.SEQUENTIAL)
+        row[4].barh([0], [float(scores[name])], color=color)
+        row[4].set_xlim(0, 1.1)
+        row[4].set_yticks([])
+        row[4].set_title("score of the fur" if top else "")
+    return plotting.shown(figure, "Gradient, Grad-CAM and LIME of a black dog in three networks, and the score of its fur")
+
+
 def table(axes: Axes, numbers: Tensor, title: str, rows: Sequence[str], columns: Sequence[str]) -> None:
     """Numbers from 0 to 1, (rows, columns), as colours with the numbers in them."""
     plotting.picture(axes, numbers, title, cmap=plotting.SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
@@ -30,6 +102,14 @@ def table(axes: Axes, numbers: Tensor, title: str, rows: Sequence[str], columns:
         for column, value in enumerate(line):
             axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=9,
                       color="black" if value > 0.6 else "white")
+
+
+def scores_and_significance(scores: Tensor, significant: Tensor, rows: Sequence[str], columns: Sequence[str]) -> Shown:
+    """Two tables side by side, both (rows, columns): mean scores, and shares of scenes with p < 0.05."""
+    figure, axes = plotting.new(9, 2.9, 1, 2)
+    table(axes[0], scores, "mean score", rows, columns)
+    table(axes[1], significant, "share of scenes with p < 0.05", [""] * len(rows), columns)
+    return plotting.shown(figure, "Mean score and share of significant scenes of six properties in three networks")
 
 
 def dots(axes: Axes, scores: Mapping[str, Tensor], kinds: Sequence[str]) -> None:
@@ -162,10 +242,3 @@ def bars(axes: Axes, rows: Sequence[Mapping], factors: Sequence[str], title: str
     axes.set_xticks(range(len(factors)), [factor.replace(" ", "\n") for factor in factors], fontsize=9)
     axes.set_ylim(0, 1.05)
     axes.set_title(title, fontsize=11)
-
-
-def compared(one: Average, other: Average) -> str:
-    """Whether two intervals part: "above", "below", or "not told apart from"."""
-    if one.interval[0] > other.interval[1]:
-        return "above"
-    return "below" if one.interval[1] < other.interval[0] else "not told apart from"
