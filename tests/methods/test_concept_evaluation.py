@@ -90,7 +90,7 @@ def test_curves_by_hand(order):
     torch.testing.assert_close(found.auc_difference, torch.tensor([4.0, 10]), atol=1e-3, rtol=0)
     assert found.mean == pytest.approx(7, abs=1e-3)
     low, high = found.interval.low, found.interval.high
-    assert 4 - 1e-3 <= low <= found.interval.mean <= high <= 10 + 1e-3
+    assert 4 - 1e-3 <= low <= found.interval.estimate <= high <= 10 + 1e-3
 
 
 def test_order_by_coefficients_is_another():

@@ -69,6 +69,12 @@ def test_bounds_of_many_numbers_a_row_are_those_of_each():
             assert ratios[:, row, column].tolist() == pytest.approx([own.low, own.high])
 
 
+def test_of_many_rows_it_is_as_wide_as_the_normal_one():
+    values = torch.rand(400, generator=torch.Generator().manual_seed(0))
+    found = bootstrap(values)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * float(values.std()) / 20, rel=0.1)
+
+
 def test_groups_are_in_their_first_order_and_on_their_own():
     found = bootstrap_by_group([1.0, 10.0, 3.0, 10.0], ["cat", "dog", "cat", "dog"])
     assert list(found) == ["cat", "dog"]

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from vizcourse.methods.property_gradients import (
-    average,
     correlation,
     derivative_matrix,
     expected_property_gradient_magnitude,
@@ -252,15 +251,6 @@ def test_effect_size_and_significance_come_together():
     assert several.score.shape == (2,) and several.flips.tolist() == [True, False] and "2 pictures" in str(several)
 
 
-def test_averages_from_local_to_global():
-    groups = average(torch.tensor([1.0, 3.0, 10.0]), ["cat", "cat", "dog"])
-    assert groups["cat"].mean == 2 and groups["cat"].interval == (1, 3) and groups["dog"].count == 1
-    scores = torch.rand(400, generator=torch.Generator().manual_seed(0))
-    whole = average(scores)["all"]
-    assert whole.interval[1] - whole.interval[0] == pytest.approx(2 * 1.96 * float(scores.std()) / 20, rel=0.1)
-    assert average(scores, torch.arange(400) % 2).keys() == {0, 1}
-
-
 def test_bad_input_is_named():
     good = torch.rand(10)
     with pytest.raises(ValueError, match="at least three steps, not 2"):
@@ -280,11 +270,11 @@ def test_bad_input_is_named():
         property_gradients(good, torch.tensor([float("inf")] * 10))
     with pytest.raises(ValueError, match="no score 'slope'"):
         permutation_test(good, score="slope")
-    with pytest.raises(ValueError, match="permutations must be"):
+    with pytest.raises(ValueError, match="permutations must be a whole number of at least 1"):
         permutation_test(good, permutations=0)
     with pytest.raises(ValueError, match="order must be"):
         property_gradients(good, order=0)
-    with pytest.raises(ValueError, match="neighbours must be from 1 to 9"):
+    with pytest.raises(ValueError, match="neighbours must be a whole number from 1 to 9"):
         mutual_information(good, neighbours=10)
     with pytest.raises(ValueError, match="Two nodes are equal"):
         fornberg_weights([0, 0, 1], 0)
@@ -305,15 +295,13 @@ def test_bad_input_is_named():
         respond(model, ramp(), metric="loss")
     with pytest.raises(ValueError, match="pass a classifier"):
         respond(nn.Conv2d(3, 2, 1), ramp())
-    with pytest.raises(ValueError, match="The model's answers contain NaN"):
+    with pytest.raises(ValueError, match="images hold NaN"):
         respond(model, ramp() * float("nan"))
-    with pytest.raises(ValueError, match="One score and one group"):
-        average(good, ["a"])
 
 
 def test_the_model_is_restored_after_an_error():
     model = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(4, 2))
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="does not take images"):
         logits(model.train(), ramp())
     assert all(module.training for module in model.modules())
     assert model[0].num_batches_tracked == 0

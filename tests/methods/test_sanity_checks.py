@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from vizcourse.methods import sanity_checks
 from vizcourse.methods.attribution import unit_range
 from vizcourse.methods.sanity_checks import (
     METRICS,
@@ -21,7 +20,6 @@ from vizcourse.methods.sanity_checks import (
     energy_in_mask,
     hog_similarity,
     insertion,
-    interval,
     iou,
     pointing_game,
     random_maps,
@@ -290,16 +288,6 @@ def test_scores_refuse_what_they_cannot_use():
             function(torch.zeros(1, 4, 4), ~masked() & masked())
         with pytest.raises(ValueError, match="not finite"):
             function(torch.full((1, 4, 4), torch.inf), masked())
-
-
-def test_interval():
-    assert interval(torch.ones(9)) == (1.0, 1.0, 1.0)
-    values = (torch.arange(400) % 2).float()
-    found = interval(values)
-    assert found.mean == 0.5 and found.low == pytest.approx(0.5 - 0.049, abs=0.006) and found == interval(values)
-    assert str(sanity_checks.Interval(0.5, 0.25, 0.75)) == "0.50 [0.25, 0.75]"
-    with pytest.raises(ValueError, match="at least one value"):
-        interval(torch.tensor([]))
 
 
 def test_unit_range_keeps_order():

@@ -128,16 +128,6 @@ def test_the_rate_rises_in_a_line_and_falls_as_a_cosine():
         schedule.phase(5)
 
 
-def test_wilson_by_hand():
-    # z = 2 makes the sums easy: 8 of 10 gives (0.8 + 0.2 ± 2 sqrt(0.016 + 0.01)) / 1.4.
-    low, high = evaluation.wilson(8, 10, z=2)
-    half = 2 * 0.026**0.5
-    assert (low, high) == pytest.approx(((1 - half) / 1.4, (1 + half) / 1.4))
-    assert evaluation.wilson(10, 10)[1] == 1 and evaluation.wilson(0, 10)[0] == 0
-    with pytest.raises(ValueError, match="at least one answer"):
-        evaluation.wilson(0, 0)
-
-
 def test_shift_by_hand():
     images = torch.arange(9.0).view(1, 1, 3, 3).expand(40, 3, 3, 3).contiguous()
     moved = training.shift(1)(images, torch.Generator().manual_seed(0))

@@ -238,6 +238,14 @@ def checked_numbers(
     return numbers.tolist()
 
 
+def as_numbers(values: Tensor | Sequence, name: str) -> Tensor:
+    """Numbers in double precision, cut off from any gradient."""
+    try:
+        return torch.as_tensor(values, dtype=torch.float64).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} must be numbers, a tensor or a list of them, not {_kind(values)}.") from None
+
+
 def checked_choice(value: str, choices: Iterable[str], name: str) -> str:
     """One of some words, or the words themselves and the nearest of them in the message."""
     choices = list(choices)

@@ -24,8 +24,8 @@ from vizcourse.methods.concept_graph import (
     tail_of,
 )
 from vizcourse.methods.concepts import _check_classes, _classes, check_order
+from vizcourse.methods.intervals import Interval, bootstrap
 from vizcourse.methods.passes import left_alone
-from vizcourse.methods.sanity_checks import Interval, interval
 
 ORDERS = ("gig", "coefficient", "gradient", "leave-one-out", "random")
 
@@ -67,7 +67,7 @@ class Curves:
     @property
     def interval(self) -> Interval:
         """That mean with its 95 % bootstrap interval over pictures."""
-        return interval(self.auc_difference)
+        return bootstrap(self.auc_difference)
 
 
 def insertion_deletion(

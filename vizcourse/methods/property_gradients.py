@@ -18,6 +18,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vizcourse.methods.checks import (
+    as_numbers,
+    checked_choice,
+    checked_classes,
+    checked_count,
+    checked_images,
+    checked_logits,
+    checked_model,
+    checked_number,
+    checked_numbers,
+    not_probabilities,
+)
+from vizcourse.methods.passes import answers, evaluating
+
+METRICS = ("probability", "logit")
+SCORES = ("gradient", "correlation", "mutual information")
 Score = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -25,51 +41,45 @@ Score = Callable[[Tensor, Tensor], Tensor]
 
 
 @torch.no_grad()
-def logits(model: nn.Module, pictures: Tensor | Iterable[Tensor], *, batch: int = 64) -> Tensor:
-    """The model's answer to each of the ordered pictures, in eval mode.
+def logits(model: nn.Module, images: Tensor | Iterable[Tensor], *, batch: int = 64) -> Tensor:
+    """The model's answer to each of the ordered images, in eval mode.
 
     Args:
         model: a classifier that returns ``(N, classes)``.
-        pictures: the ordered pictures of one intervention, ``(steps, channel, height, width)``, a list or generator of
-            pictures ``(channel, height, width)``, or those of several, ``(N, steps, channel, height, width)``.
-        batch: pictures run together.
+        images: the ordered images of one intervention, ``(steps, channel, height, width)``, a list or generator of
+            images ``(channel, height, width)``, or those of several, ``(N, steps, channel, height, width)``.
+        batch: images run together.
 
     Returns:
         ``(steps, classes)`` or ``(N, steps, classes)``.
 
     Raises:
-        ValueError: fewer than three steps, pictures of different sizes, or answers that are not finite.
+        ValueError: fewer than three steps, images of different sizes, or answers that are not finite.
     """
-    if not isinstance(pictures, Tensor):
-        pictures = _stacked(pictures)
-    if pictures.ndim not in (4, 5):
+    if not isinstance(images, Tensor):
+        images = _stacked(images)
+    if images.ndim not in (4, 5):
         raise ValueError(
-            f"Ordered pictures are (steps, channel, height, width), or (N, steps, …) for several interventions; "
-            f"these are {tuple(pictures.shape)}."
+            f"Ordered images are (steps, channel, height, width), or (N, steps, …) for several interventions; "
+            f"these are {tuple(images.shape)}."
         )
-    if pictures.shape[-4] < 3 or len(pictures) == 0:
-        raise ValueError(f"A curve needs at least three steps: this intervention has {pictures.shape[-4]}.")
-    flat = pictures.flatten(0, -4)
-    first = next(model.parameters(), flat)
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        answers = torch.cat([model(part.to(first.device)) for part in flat.split(batch)])
-    finally:
-        for module, training in modes:
-            module.training = training
-    if answers.ndim != 2:
-        raise ValueError(f"The model must return (N, classes), not {tuple(answers.shape)}: pass a classifier.")
-    return _finite(answers, "The model's answers").unflatten(0, pictures.shape[:-3])
+    if images.shape[-4] < 3 or len(images) == 0:
+        raise ValueError(f"A curve needs at least three steps: this intervention has {images.shape[-4]}.")
+    flat, count = checked_images(images.flatten(0, -4), checked_model(model)), checked_count(batch, "batch")
+    with evaluating(model):
+        found = torch.cat([answers(model, part) for part in flat.split(count)])
+    return checked_logits(found).unflatten(0, images.shape[:-3])
 
 
-def _stacked(pictures: Iterable[Tensor]) -> Tensor:
-    listed = [torch.as_tensor(picture) for picture in pictures]
-    sizes = {tuple(picture.shape) for picture in listed}
+def _stacked(images: Iterable[Tensor]) -> Tensor:
+    listed = list(images) if isinstance(images, Iterable) and not isinstance(images, str) else [images]
+    if not all(isinstance(image, Tensor) for image in listed):
+        raise ValueError("Ordered images are tensors (channel, height, width): pass them in a list, or torch.stack(…) of them.")
+    sizes = {tuple(image.shape) for image in listed}
     if len(sizes) > 1:
         raise ValueError(
-            f"All pictures of an intervention must have one size; these have {sorted(sizes)}: "
-            "let the intervention return pictures as large as the original."
+            f"All images of an intervention must have one size; these have {sorted(sizes)}: "
+            "let the intervention return images as large as the original."
         )
     if len(listed) < 3:
         raise ValueError(f"A curve needs at least three steps: this intervention has {len(listed)}.")
@@ -78,7 +88,7 @@ def _stacked(pictures: Iterable[Tensor]) -> Tensor:
 
 def respond(
     model: nn.Module,
-    pictures: Tensor | Iterable[Tensor],
+    images: Tensor | Iterable[Tensor],
     target: int | Tensor | None = None,
     *,
     metric: str = "probability",
@@ -87,9 +97,9 @@ def respond(
     """The response curve: one class's probability (or logit) at every step of an intervention.
 
     Args:
-        model, pictures, batch: as for :func:`logits`.
+        model, images, batch: as for :func:`logits`.
         target: the class, an index, or one for each of N interventions; by default the class that the model names on the
-            first picture.
+            first image.
         metric: ``"probability"`` (softmax, as in the paper) or ``"logit"``.
 
     Returns:
@@ -98,20 +108,22 @@ def respond(
     Raises:
         ValueError: as for :func:`logits`; a class that the model does not have; an unknown metric.
     """
-    return _response(logits(model, pictures, batch=batch), target, metric)
+    return _response(logits(model, images, batch=batch), target, metric)
 
 
-def _response(answers: Tensor, target: int | Tensor | None, metric: str) -> Tensor:
-    if metric not in ("probability", "logit"):
-        raise ValueError(f'There is no metric {metric!r}: use "probability" or "logit".')
-    classes = answers.shape[-1]
-    chosen = answers[..., 0, :].argmax(-1) if target is None else torch.as_tensor(target, device=answers.device)
-    if chosen.ndim > answers.ndim - 2 or (chosen.ndim and len(chosen) != len(answers)):
-        raise ValueError(f"Give one class, or one for each of the interventions, not {tuple(chosen.shape)} of them.")
-    if int(chosen.min()) < 0 or int(chosen.max()) >= classes:
-        raise ValueError(f"The model has classes 0 to {classes - 1}; there is no class {chosen.tolist()}.")
-    values = answers.softmax(-1) if metric == "probability" else answers
-    return values.gather(-1, chosen[..., None, None].expand(*answers.shape[:-1], 1)).squeeze(-1)
+def _response(outputs: Tensor, target: int | Tensor | None, metric: str) -> Tensor:
+    checked_choice(metric, METRICS, "metric")
+    if metric == "probability":
+        outputs = not_probabilities(outputs.flatten(0, -2)).softmax(-1).view_as(outputs)
+    return outputs.gather(-1, _chosen(outputs, target)[..., None, None].expand(*outputs.shape[:-1], 1)).squeeze(-1)
+
+
+def _chosen(outputs: Tensor, target: int | Tensor | None) -> Tensor:
+    """The class of each intervention, ``()`` or ``(N,)``; by default the one that the model names first."""
+    if target is None:
+        return outputs[..., 0, :].argmax(-1)
+    shape = outputs.shape[:-2]
+    return checked_classes(target, math.prod(shape), outputs.shape[-1]).to(outputs.device).view(shape)
 
 
 # --------------------------------------------------------------------------------------------------- the derivative
@@ -134,10 +146,12 @@ def fornberg_weights(nodes: Sequence[float] | Tensor, at: float, derivative: int
     Raises:
         ValueError: two nodes are equal, or there are too few for this derivative.
     """
-    places = torch.as_tensor(nodes, dtype=torch.float64).flatten().tolist()
+    places = checked_numbers(nodes, "The nodes")
+    checked_number(at, "at")
+    checked_count(derivative, "derivative", least=0)
     if len(set(places)) < len(places):
         raise ValueError("Two nodes are equal: a finite difference needs different positions.")
-    if not 0 <= derivative < len(places):
+    if derivative >= len(places):
         raise ValueError(f"Derivative {derivative} needs at least {derivative + 1} nodes; there are {len(places)}.")
     table = [[0.0] * len(places) for _ in range(derivative + 1)]  # table[d][j]: weight of node j for derivative d
     table[0][0] = 1.0
@@ -171,9 +185,10 @@ def derivative_matrix(values: Tensor, order: int = 2) -> Tensor:
     Returns:
         ``(steps, steps)`` in double precision.
     """
-    steps = len(values)
-    if isinstance(order, bool) or not isinstance(order, int) or order < 1:
-        raise ValueError(f"order must be a whole number, 1 or more, not {order!r}.")
+    values = torch.tensor(checked_numbers(values, "The values of the property"), dtype=torch.float64)
+    steps, order = len(values), checked_count(order, "order")
+    if steps < 2:
+        raise ValueError("A slope needs at least two steps: pass more values of the property.")
     matrix = torch.zeros(steps, steps, dtype=torch.float64)
     for step in range(steps):
         first = max(0, min(step - order // 2, steps - 2))
@@ -222,7 +237,7 @@ def expected_property_gradient_magnitude(
 
 def _curves(responses: Tensor, values: Tensor | None) -> tuple[Tensor, Tensor]:
     """Responses and values in double precision, checked."""
-    curves = torch.as_tensor(responses).detach().double()
+    curves = as_numbers(responses, "The responses")
     steps = curves.shape[-1] if curves.ndim else 0
     if steps < 3:
         raise ValueError(f"A curve needs at least three steps, not {steps}: take more steps of the intervention.")
@@ -231,7 +246,7 @@ def _curves(responses: Tensor, values: Tensor | None) -> tuple[Tensor, Tensor]:
     _finite(curves, "The responses")
     if values is None:
         return curves, torch.arange(steps, dtype=torch.float64, device=curves.device)
-    places = torch.as_tensor(values).detach().double().to(curves.device)
+    places = as_numbers(values, "The values of the property").to(curves.device)
     if places.shape != (steps,):
         raise ValueError(f"{steps} steps need {steps} values of the property, not {tuple(places.shape)}.")
     _finite(places, "The values of the property")
@@ -242,7 +257,7 @@ def _curves(responses: Tensor, values: Tensor | None) -> tuple[Tensor, Tensor]:
 
 def _finite(numbers: Tensor, what: str) -> Tensor:
     if not bool(numbers.isfinite().all()):
-        raise ValueError(f"{what} contain NaN or infinite numbers: look at the pictures and the model that gave them.")
+        raise ValueError(f"{what} contain NaN or infinite numbers: look at the images and the model that gave them.")
     return numbers
 
 
@@ -269,8 +284,7 @@ def mutual_information(responses: Tensor, values: Tensor | None = None, *, neigh
     """
     curves, places = _curves(responses, values)
     steps = curves.shape[-1]
-    if not 1 <= neighbours < steps:
-        raise ValueError(f"With {steps} steps, neighbours must be from 1 to {steps - 1}, not {neighbours}.")
+    checked_count(neighbours, f"With {steps} steps, neighbours", most=steps - 1)
     shape, curves = curves.shape[:-1], curves.reshape(-1, steps)
 
     def distances(positions: Tensor) -> Tensor:
@@ -353,8 +367,8 @@ def permutation_test(
         ValueError: as for :func:`property_gradients`; an unknown score; no permutations.
     """
     curves, places = _curves(responses, values)
-    if permutations < 1:
-        raise ValueError(f"permutations must be at least 1, not {permutations}.")
+    checked_choice(score, SCORES, "score")
+    checked_count(permutations, "permutations")
     shape, steps = curves.shape[:-1], curves.shape[-1]
     curves = curves.reshape(-1, steps)
     generator = torch.Generator().manual_seed(seed)
@@ -362,12 +376,10 @@ def permutation_test(
     if score == "gradient":
         observed = expected_property_gradient_magnitude(curves, places, order=order)
         null = _shuffled_gradients(curves, derivative_matrix(places, order).to(curves.device), shuffles, order)
-    elif score in ("correlation", "mutual information"):
+    else:
         measure: Score = correlation if score == "correlation" else mutual_information
         observed = measure(curves, places)
         null = torch.cat([measure(curves[:, some].transpose(0, 1), places) for some in shuffles.split(64)])
-    else:
-        raise ValueError(f'There is no score {score!r}: use "gradient", "correlation" or "mutual information".')
 
     # The true order is one of the possible orders: with it, no curve can have p = 0, and the test is exact.
     reference = null if published else torch.cat([null, observed[None]])
@@ -401,7 +413,7 @@ def _shuffled_gradients(curves: Tensor, matrix: Tensor, shuffles: Tensor, order:
     return torch.cat(scores)
 
 
-# -------------------------------------------------------------- one picture, many pictures, classes, a data set
+# -------------------------------------------------------------------------------------- one image, or many at once
 
 
 @dataclass(frozen=True)
@@ -446,7 +458,7 @@ class PropertyEffect:
 
 def property_effect(
     model: nn.Module,
-    pictures: Tensor | Iterable[Tensor],
+    images: Tensor | Iterable[Tensor],
     target: int | Tensor | None = None,
     values: Tensor | None = None,
     *,
@@ -459,24 +471,23 @@ def property_effect(
     """Respond, score and test in one call.
 
     Args:
-        model, pictures, target, metric, batch: as for :func:`respond`.
+        model, images, target, metric, batch: as for :func:`respond`.
         values, order: as for :func:`property_gradients`.
         permutations, seed: as for :func:`permutation_test`.
 
     Returns:
-        A :class:`PropertyEffect`; for ``(N, steps, …)`` pictures, N of each number.
+        A :class:`PropertyEffect`; for ``(N, steps, …)`` images, N of each number.
 
     Raises:
         ValueError: as those functions do.
     """
-    answers = logits(model, pictures, batch=batch)
-    named = answers.argmax(-1)
-    chosen = named[..., 0] if target is None else torch.as_tensor(target, device=answers.device)
-    responses = _response(answers, chosen, metric)
+    outputs = logits(model, images, batch=batch)
+    named, chosen = outputs.argmax(-1), _chosen(outputs, target)
+    responses = _response(outputs, chosen, metric)
     test = permutation_test(responses, values, permutations=permutations, seed=seed, order=order)
     return PropertyEffect(
         values=_curves(responses, values)[1],
-        target=chosen.expand(named.shape[:-1]),
+        target=chosen,
         responses=responses,
         score=test.score,
         p_value=test.p_value,
@@ -485,53 +496,3 @@ def property_effect(
         flips=(named != named[..., :1]).any(-1),
         test=test,
     )
-
-
-@dataclass(frozen=True)
-class Average:
-    """A mean over ``count`` pictures, with a bootstrap interval ``(low, high)``."""
-
-    mean: float
-    interval: tuple[float, float]
-    count: int
-
-    def __str__(self) -> str:
-        return f"{self.mean:.4f} ({self.interval[0]:.4f} to {self.interval[1]:.4f}; {self.count} pictures)"
-
-
-def average(
-    scores: Tensor, groups: Sequence | Tensor | None = None, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> dict[object, Average]:
-    """From local to global: mean score of each group of pictures (each class, say), or of all of them.
-
-    Args:
-        scores: one number a picture, ``(N,)``.
-        groups: the group of each picture, N of them; by default one group, ``"all"``.
-        level: of the percentile bootstrap interval.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
-
-    Returns:
-        ``{group: Average}``, groups in the order in which they first occur.
-
-    Raises:
-        ValueError: no scores, or not one group for each.
-    """
-    numbers = torch.as_tensor(scores).detach().double().cpu()
-    names = ["all"] * numbers.numel() if groups is None else _listed(groups)
-    if numbers.ndim != 1 or numbers.numel() == 0 or len(names) != len(numbers):
-        raise ValueError(
-            f"One score and one group a picture are needed, not {tuple(numbers.shape)} scores and {len(names)} groups."
-        )
-    generator = torch.Generator().manual_seed(seed)
-    results = {}
-    for name in dict.fromkeys(names):
-        own = numbers[[n for n, each in enumerate(names) if each == name]]
-        drawn = torch.randint(len(own), (resamples, len(own)), generator=generator)
-        low, high = own[drawn].mean(1).quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2]).double()).tolist()
-        results[name] = Average(float(own.mean()), (low, high), len(own))
-    return results
-
-
-def _listed(groups: Sequence | Tensor) -> list:
-    return groups.tolist() if isinstance(groups, Tensor) else list(groups)

@@ -6,8 +6,8 @@
 - Insertion and deletion (Petsiuk et al., "RISE", BMVC 2018): the highest-ranked pixels should make or break the answer.
 - Against a mask: :func:`pointing_game`, :func:`energy_in_mask`, :func:`iou`; with two objects: :func:`discrimination`.
 
-Everything returns one value an image, ``(N,)``; :func:`interval` is the bootstrap interval of a mean over images. Maps are
-``(N, height, width)``. Baselines to beat: :func:`edge_detector`, :func:`random_maps`, :func:`centre_gaussian`.
+Everything returns one value an image, ``(N,)``; :func:`vizcourse.methods.intervals.bootstrap` is the interval of their mean.
+Maps are ``(N, height, width)``. Baselines to beat: :func:`edge_detector`, :func:`random_maps`, :func:`centre_gaussian`.
 """
 
 from __future__ import annotations
@@ -460,29 +460,3 @@ def _pair(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     if not masks.any(1).all():
         raise ValueError("A mask is empty: leave out pictures without the object.")
     return maps.flatten(1), masks
-
-
-# ----------------------------------------------------------------------------------------------------- intervals
-
-
-class Interval(NamedTuple):
-    """A mean over images and the bounds of its bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
-
-
-def interval(values: Tensor, *, level: float = 0.95, repeats: int = 2000, seed: int = 0) -> Interval:
-    """Mean of values ``(N,)`` over images, with the percentile bootstrap interval: images are drawn anew with replacement."""
-    values = torch.as_tensor(values, dtype=torch.float64).flatten().cpu()
-    if not len(values) or not values.isfinite().all():
-        raise ValueError("An interval needs at least one value, and all of them finite.")
-    generator = torch.Generator().manual_seed(seed)
-    means = values[torch.randint(len(values), (repeats, len(values)), generator=generator)].mean(1)
-    tail = (1 - level) / 2
-    low, high = torch.quantile(means, torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
-    return Interval(float(values.mean()), low, high)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vizcourse.methods.intervals import wilson
 from vizcourse.models.training import at_size, luma
 
 
@@ -23,29 +23,11 @@ class Report(NamedTuple):
     details: dict[str, Any]
 
 
-def wilson(correct: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval of a share, 95 % by default.
-
-    Unlike the usual normal interval it stays within 0 and 1 and has a width also when all answers are right.
-    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-    """
-    if not 0 <= correct <= count or count == 0:
-        raise ValueError(f"There must be at least one answer and at most all right, not {correct} of {count}.")
-    share = correct / count
-    centre = share + z * z / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    # At the ends one bound is exactly 0 or 1, which rounding would miss.
-    low = 0.0 if correct == 0 else (centre - half) / scale
-    high = 1.0 if correct == count else (centre + half) / scale
-    return low, high
-
-
 def share(right: Tensor) -> dict[str, float]:
     """A figure from a tensor of booleans: their mean, with its interval."""
     correct, count = int(right.sum()), right.numel()
-    low, high = wilson(correct, count)
-    return {"value": correct / count, "low": low, "high": high, "count": count}
+    found = wilson(correct, count)
+    return {"value": found.estimate, "low": found.low, "high": found.high, "count": count}
 
 
 @torch.no_grad()

@@ -36,7 +36,7 @@ from vizcourse.methods.attribution import (
     smooth_grad,
     upsample,
 )
-from vizcourse.methods.sanity_checks import interval
+from vizcourse.methods.intervals import bootstrap
 from vizcourse.models import load
 from vizcourse.worlds import scenes
 
@@ -225,10 +225,6 @@ def in_batches(
     }
 
 
-def _rounded(estimate: sanity_checks.Interval) -> list[float]:
-    return [round(value, 4) for value in estimate]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", choices=NETWORKS, default="scenes-small-0")
@@ -270,14 +266,14 @@ def one_object(arguments: argparse.Namespace, folder: Path) -> dict:
         "seed": SEED,
         "steps": STEPS,
         "pictures": arguments.pictures,
-        "about": {key: _rounded(interval(values)) for key, values in table.pop("pictures").items()},
+        "about": {key: bootstrap(values).rounded() for key, values in table.pop("pictures").items()},
         "table": _estimates(table),
         "cascade": {
             "pictures": arguments.cascade,
             "blocks": sanity_checks.blocks(load(network)),
-            "probability": [_rounded(interval(step)) for step in probability.T],
+            "probability": [bootstrap(step).rounded() for step in probability.T],
             "similarity": {
-                method: {metric: [_rounded(interval(step)) for step in values.T] for metric, values in found.items()}
+                method: {metric: [bootstrap(step).rounded() for step in values.T] for metric, values in found.items()}
                 for method, found in cascade.items()
             },
         },
@@ -287,12 +283,12 @@ def one_object(arguments: argparse.Namespace, folder: Path) -> dict:
 def two_objects(arguments: argparse.Namespace, folder: Path) -> dict:
     only = tuple(arguments.rows)
     table = in_batches(contrasted, arguments.network, arguments.two, 16, folder, arguments.backwards, only)
-    about = {key: _rounded(interval(values)) for key, values in table.pop("pictures").items()}
+    about = {key: bootstrap(values).rounded() for key, values in table.pop("pictures").items()}
     return {"pictures": arguments.two, "about": about, "table": _estimates(table)}
 
 
 def _estimates(table: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, list[float]]]:
-    return {row: {key: _rounded(interval(values)) for key, values in found.items()} for row, found in table.items()}
+    return {row: {key: bootstrap(values).rounded() for key, values in found.items()} for row, found in table.items()}
 
 
 if __name__ == "__main__":

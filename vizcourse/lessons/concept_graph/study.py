@@ -30,13 +30,12 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from vizcourse.hooks import capture
-from vizcourse.lessons.feature_visualization.study import untrained
 from vizcourse.methods import concepts as methods
 from vizcourse.methods.concept_evaluation import ORDERS, insertion_deletion, interlayer_insertion_deletion
 from vizcourse.methods.concept_graph import generalized_integrated_gradients, importance, shared_concepts
 from vizcourse.methods.concepts import Concepts, Samples
-from vizcourse.methods.sanity_checks import interval
-from vizcourse.models import load
+from vizcourse.methods.intervals import bootstrap
+from vizcourse.models import load, untrained
 from vizcourse.worlds import scenes
 from vizcourse.worlds.scenes.vocabulary import SCENERY_PARTS
 
@@ -544,14 +543,8 @@ NULLS = ("shuffled concepts", "shuffled in one class", "one class alone")
 
 def over_classes(rows: Sequence[dict], value: Callable[[dict], float], level: float = 0.95, repeats: int = 4000) -> list[float]:
     """Mean over pairs, and its bootstrap interval over *classes*: pairs with a class in common are not independent."""
-    names = sorted({name for row in rows for name in row["pair"]})
-    ends = np.array([[names.index(name) for name in row["pair"]] for row in rows])
-    values = np.array([value(row) for row in rows])
-    drawn = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=repeats)
-    weights = drawn[:, ends[:, 0]] * drawn[:, ends[:, 1]]
-    means = (weights * values).sum(1) / np.maximum(weights.sum(1), 1e-12)
-    low, high = np.quantile(means[weights.sum(1) > 0], [(1 - level) / 2, (1 + level) / 2])
-    return [round(float(each), 4) for each in (values.mean(), low, high)]
+    pairs = [row["pair"] for row in rows]
+    return bootstrap([value(row) for row in rows], clusters=pairs, level=level, draws=repeats).rounded()
 
 
 #: Pairs that the lesson speaks of, chosen before the study ran: what is drawn alike, and two that share nothing.
@@ -1009,7 +1002,7 @@ def _row(measured: Sequence[float], weak: Sequence[float], right: Sequence[float
 
 
 def _interval(values: Tensor, level: float = 0.95) -> list[float]:
-    return [round(value, 4) for value in interval(values, level=level)]
+    return bootstrap(values, level=level).rounded()
 
 
 @functools.cache

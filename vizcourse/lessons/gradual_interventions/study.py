@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vizcourse.methods.property_gradients import average, logits, permutation_test, property_effect, respond
+from vizcourse.methods.intervals import bootstrap
+from vizcourse.methods.property_gradients import logits, permutation_test, property_effect, respond
 from vizcourse.models import evaluation, load
 from vizcourse.worlds import gradual, lesions, scenes
 
@@ -60,10 +61,10 @@ def factors(count: int = 48, steps: int = 16) -> list[dict]:
         places = torch.linspace(0, 1, steps)
         for name, net in nets.items():
             effect = property_effect(net, pictures, targets, places, permutations=999, batch=250)
-            score = average(effect.score)["all"]
+            score = bootstrap(effect.score)
             rows.append({
                 "factor": factor, "range": width, "network": name, "planted bits": planted(name, factor),
-                "score": score.mean, "interval": score.interval, "median span": float(effect.span.median()),
+                "score": score.estimate, "interval": (score.low, score.high), "median span": float(effect.span.median()),
                 "largest span": float(effect.span.max()),
                 "significant": share(effect.p_value <= 0.05), "flips": share(effect.flips),
                 "negligible but significant": share((effect.p_value <= 0.05) & (effect.span < 0.01)),
@@ -194,11 +195,12 @@ def plasters(count: int = 100, steps: int = 8) -> list[dict]:
                 effect = property_effect(
                     net, pictures, lesions.CLASSES.index("nevus"), torch.linspace(0, 1, steps), permutations=199, batch=250
                 )
-                score, change = average(effect.score)["all"], average(effect.change)["all"]
+                score, change = bootstrap(effect.score), bootstrap(effect.change)
                 first, last = (effect.responses[:, step] > 0.5 for step in (0, -1))
                 rows.append({
-                    "factor": factor, "diagnosis": diagnosis, "network": name, "pictures": count, "score": score.mean,
-                    "interval": score.interval, "change": change.mean, "change interval": change.interval,
+                    "factor": factor, "diagnosis": diagnosis, "network": name, "pictures": count, "score": score.estimate,
+                    "interval": (score.low, score.high),
+                    "change": change.estimate, "change interval": (change.low, change.high),
                     "nevus at first": share(first), "nevus at last": share(last), "flips": share(effect.flips),
                     "significant": share(effect.p_value <= 0.05),
                 })
@@ -294,8 +296,8 @@ def learn(network: nn.Module, images: Tensor, labels: Tensor, tested: dict, path
                 effect = property_effect(
                     network, pictures, 1, torch.linspace(0, 1, pictures.shape[1]), permutations=199, batch=200
                 )
-                score = average(effect.score)["all"]
-                row |= {f"{factor} score": score.mean, f"{factor} interval": score.interval,
+                score = bootstrap(effect.score)
+                row |= {f"{factor} score": score.estimate, f"{factor} interval": (score.low, score.high),
                         f"{factor} significant": share(effect.p_value <= 0.05), f"{factor} flips": share(effect.flips)}
             rows.append(row)
         if step == last:
