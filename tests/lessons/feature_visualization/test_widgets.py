@@ -297,9 +297,9 @@ def every_so_often(each, monkeypatch, often):
     drawn = [0]
     draw = type(each).draw
 
-    def sometimes(result):
+    def sometimes(result, **state):
         drawn[0] += 1
-        return draw(each, result) if drawn[0] % often == 0 else b"-"
+        return draw(each, result, **state) if drawn[0] % often == 0 else b"-"
 
     monkeypatch.setattr(each, "draw", sometimes)
 
