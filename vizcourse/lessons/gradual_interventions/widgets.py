@@ -22,14 +22,13 @@ from vizcourse.methods.property_gradients import (
     respond,
 )
 from vizcourse.models import load
-from vizcourse.widgets import Explorer, Notice, row
+from vizcourse.widgets import Explorer, Notice, choice, column, row, slider, switch
 from vizcourse.worlds import gradual, photos, scenes
 from vizcourse.worlds.scenes import Scene
 
 #: The three networks that learned to tell cats from dogs from differently biased pictures.
 TRIO = ("unbiased", "dark-cats", "dark-dogs")
 OWN_PICTURE, OWN_ANSWER = "my upload", -1
-_STYLE = {"description_width": "initial"}
 #: Colour, line and marker of each of several curves: told apart without the colour as well.
 _LINES = (
     (plotting.GREEN, "-", "o", "●"),
@@ -47,13 +46,26 @@ def _figure(*places: tuple[float, float, float, float]) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _strip(axes: Axes, pictures: Tensor, count: int = 7) -> None:
-    """Some of the ordered pictures (steps, 3, H, W), side by side in one axes."""
-    chosen = pictures[torch.linspace(0, len(pictures) - 1, count).round().long()]
+def _turning(picture: Tensor, title: str, pictures: Tensor, values: Tensor, step: int) -> tuple[Figure, Axes]:
+    """A figure of ordered pictures (steps, 3, H, W), and its axes for curves over the values (steps,).
+
+    The picture of this moment stands to the left, some of all below the curves; a line marks the step.
+    """
+    figure, axes = _figure((0.01, 0.1, 0.235, 0.73), (0.335, 0.36, 0.41, 0.55), (0.335, 0.02, 0.41, 0.155))
+    plotting.picture(axes[0], picture, title)
+    chosen = pictures[torch.linspace(0, len(pictures) - 1, 7).round().long()]
     shrink = max(1, chosen.shape[-1] // 64)  # no more pixels than the page shows
     framed = nn.functional.pad(chosen[..., ::shrink, ::shrink], (1, 1, 0, 0), value=1.0)
-    plotting.picture(axes, torch.cat(list(framed), dim=2), aspect="auto")
-    axes.spines[:].set_visible(False)
+    plotting.picture(axes[2], torch.cat(list(framed), dim=2), aspect="auto")
+    axes[1].axvline(float(values[step]), color=plotting.GREY, linewidth=1)
+    axes[1].set_xlim(float(values[0]), float(values[-1]))
+    return figure, axes[1]
+
+
+def _position(steps: int) -> ipywidgets.FloatSlider:
+    control = slider("From start to stop", 0.5, 0, 1, 1 / (steps - 1), width=420)
+    control.readout = False
+    return control
 
 
 # --- turn the property -----------------------------------------------------------------------------------------------
@@ -72,12 +84,10 @@ class Curves:
 
 @dataclass(frozen=True)
 class Turned:
-    """One scene, one property turned through all its steps, and the step that the slider is at."""
+    """A property turned through all its steps, the step that the slider is at, and the curves of both metrics."""
 
-    scene: int
     path: gradual.Path
     step: int
-    metric: str
     shown: Curves
     probabilities: Curves
 
@@ -89,10 +99,9 @@ class Turned:
     @property
     def value(self) -> str:
         """The property at the slider's position, in words."""
-        path = self.path
+        path, share = self.path, float(self.path.values[self.step])
         if path.factor in gradual.NUMBERS:
-            return f"{float(path.values[self.step]):.3g}"
-        share = float(path.values[self.step])
+            return f"{share:.3g}"
         start, stop = _word(path.start), _word(path.stop)
         return start if share == 0 else stop if share == 1 else f"{1 - share:.0%} {start}, {share:.0%} {stop}"
 
@@ -129,128 +138,96 @@ class PropertyDial(Explorer):
                 raise ValueError(f"Network {name!r} has no class {target!r}: choose a target among its classes.")
         self.target, self.steps = target, steps
         chosen = dict(ends or {})
+        size = getattr(next(iter(self.networks.values())), "input_size", 64)
         # Curves are small and all kept; pictures are drawn again when they are wanted again much later.
         self._path = functools.lru_cache(maxsize=24)(
             lambda scene, factor: gradual.turn(
-                self.animals[scene], factor, *chosen.get(factor, (None, None)), steps=steps, size=self._size
+                self.animals[scene], factor, *chosen.get(factor, (None, None)), steps=steps, size=size
             )
         )
         self._measured = functools.cache(self._measure)
         super().__init__()
 
-    @property
-    def _size(self) -> int:
-        return getattr(next(iter(self.networks.values())), "input_size", 64)
-
     def make_controls(self) -> dict[str, Any]:
         factors = [*gradual.RANGES, *(name for name in scenes.FACTORS if name not in gradual.RANGES and name != "distractors")]
+        last = len(self.animals) - 1
         return {
-            "scene": ipywidgets.IntSlider(min(3, len(self.animals) - 1), 0, len(self.animals) - 1, description="Scene"),
-            "factor": ipywidgets.Dropdown(options=factors, value="size", description="Property", style=_STYLE),
-            "position": ipywidgets.FloatSlider(
-                0.5,
-                min=0,
-                max=1,
-                step=1 / (self.steps - 1),
-                description="From start to stop",
-                readout=False,
-                style=_STYLE,
-                layout=ipywidgets.Layout(width="420px"),
-            ),
-            "metric": ipywidgets.ToggleButtons(
-                options=["probability", "logit"], description="Follow the", style={"button_width": "90px"}
-            ),
+            "scene": slider("Scene", min(3, last), 0, last),
+            "factor": choice("Property", factors, "size"),
+            "position": _position(self.steps),
+            "metric": choice("Follow the", ["probability", "logit"], buttons=90),
         }
 
     def _measure(self, scene: int, factor: str) -> dict[str, Curves]:
         pictures = self._path(scene, factor).pictures
-        places = torch.linspace(
-            0, 1, self.steps, dtype=torch.float64
-        )  # one spacing for all properties, so that their scores compare
-        answers = {}
-        for name, network in self.networks.items():
-            found = logits(network, pictures)
-            index = tuple(network.classes).index(self.target)
-            answers[name] = {"logit": found[:, index], "probability": found.softmax(-1)[:, index]}
-        metrics = ("probability", "logit")
-        responses = torch.stack([torch.stack([each[metric] for each in answers.values()]) for metric in metrics])
-        test = permutation_test(responses, places, permutations=999)
+        answers = {"probability": [], "logit": []}
+        for network in self.networks.values():
+            found, index = logits(network, pictures), tuple(network.classes).index(self.target)
+            answers["probability"].append(found.softmax(-1)[:, index])
+            answers["logit"].append(found[:, index])
+        responses = torch.stack([torch.stack(curves) for curves in answers.values()])
+        # One spacing for all properties, so that their scores compare.
+        test = permutation_test(responses, torch.linspace(0, 1, self.steps, dtype=torch.float64), permutations=999)
         span, change = responses.amax(-1) - responses.amin(-1), responses[..., -1] - responses[..., 0]
         return {
-            metric: Curves(responses[n], test.score[n], test.p_value[n], span[n], change[n]) for n, metric in enumerate(metrics)
+            metric: Curves(responses[n], test.score[n], test.p_value[n], span[n], change[n]) for n, metric in enumerate(answers)
         }
 
     def compute(self, scene: int, factor: str, position: float, metric: str) -> Turned:
         measured = self._measured(scene, factor)
         step = round(position * (self.steps - 1))
-        return Turned(scene, self._path(scene, factor), step, metric, measured[metric], measured["probability"])
+        return Turned(self._path(scene, factor), step, measured[metric], measured["probability"])
 
     def answer_value(self) -> dict[str, Any]:
         """Scene, property and, by network, span, score, p-value and change of the *probability*."""
         self.update()
+        path, curves = self.result.path, self.result.probabilities
         named = {
-            key: dict(zip(self.networks, map(float, getattr(self.result.probabilities, key)), strict=True))
+            key: dict(zip(self.networks, map(float, getattr(curves, key)), strict=True))
             for key in ("span", "score", "p_value", "change")
         }
-        path = self.result.path
-        return {"scene": self.result.scene, "factor": path.factor, "start": path.start, "stop": path.stop, **named}
+        return {"scene": self.state["scene"], "factor": path.factor, "start": path.start, "stop": path.stop, **named}
 
-    def draw(self, result: Turned, **_: Any) -> bytes:
-        figure, axes = _figure((0.01, 0.1, 0.235, 0.73), (0.335, 0.36, 0.41, 0.55), (0.335, 0.02, 0.41, 0.155))
-        path, curves = result.path, result.shown
-        plotting.picture(axes[0], result.picture, f"{path.factor}: {result.value}")
-        number = path.factor in gradual.NUMBERS
-        axes[1].axvline(float(path.values[result.step]), color=plotting.GREY, linewidth=1)
-        for name, curve, (color, line, marker, sign), height in zip(
-            self.networks, curves.responses, _LINES, (0.87, 0.64, 0.41, 0.18), strict=False
-        ):
-            axes[1].plot(
-                path.values, curve, line, color=color, marker=marker, markevery=[result.step], markersize=8, clip_on=False
-            )
-            n = list(self.networks).index(name)
+    def draw(self, result: Turned, factor: str, metric: str, **_: Any) -> bytes:
+        path, curves, step = result.path, result.shown, result.step
+        figure, axes = _turning(result.picture, f"{factor}: {result.value}", path.pictures, path.values, step)
+        for n, (name, (color, line, marker, sign)) in enumerate(zip(self.networks, _LINES, strict=False)):
+            curve, height = curves.responses[n], 0.87 - 0.23 * n
+            axes.plot(path.values, curve, line, color=color, marker=marker, markevery=[step], markersize=8, clip_on=False)
             figure.text(0.775, height, f"{sign} {name}", color=color, fontsize=10, fontweight="bold")
-            figure.text(
-                0.775,
-                height - 0.12,
-                f"now {_number(curve[result.step])}  span {_number(curves.span[n])}\n"
-                f"score {_number(curves.score[n])}  p = {float(curves.p_value[n]):.3f}",
-                fontsize=9,
+            numbers = (
+                f"now {_number(curve[step])}  span {_number(curves.span[n])}\n"
+                f"score {_number(curves.score[n])}  p = {float(curves.p_value[n]):.3f}"
             )
-        if result.metric == "probability":
-            axes[1].set_ylim(-0.05, 1.05)
-        if number:
-            axes[1].set_xlabel(path.factor, labelpad=1)
+            figure.text(0.775, height - 0.12, numbers, fontsize=9)
+        if metric == "probability":
+            axes.set_ylim(-0.05, 1.05)
+        axes.set_ylabel(f"{metric} of “{self.target}”")
+        if factor in gradual.NUMBERS:
+            axes.set_xlabel(factor, labelpad=1)
         else:
-            axes[1].set_xticks([0, 1], [_word(path.start), _word(path.stop)])
-            for tick, side in zip(axes[1].get_xticklabels(), ("left", "right"), strict=True):
+            axes.set_xticks([0, 1], [_word(path.start), _word(path.stop)])
+            for tick, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
                 tick.set_ha(side)
-            axes[1].set_xlabel(f"{path.factor}, one faded into the other", labelpad=1)
-        axes[1].set_xlim(float(path.values[0]), float(path.values[-1]))
-        axes[1].set_ylabel(f"{result.metric} of “{self.target}”")
-        _strip(axes[2], path.pictures)
+            axes.set_xlabel(f"{factor}, one faded into the other", labelpad=1)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Turned, **_: Any) -> str:
+    def describe(self, result: Turned, scene: int, factor: str, metric: str, **_: Any) -> str:
         curves = result.shown
         spoken = "; ".join(
             f"{name} {_number(curves.responses[n, result.step])} (span {_number(curves.span[n])}, "
             f"score {_number(curves.score[n])}, p = {float(curves.p_value[n]):.3f})"
             for n, name in enumerate(self.networks)
         )
-        animal = self.animals[result.scene].object
         return (
-            f"Scene {result.scene}, a {animal}, {result.path.factor} {result.value}. {result.metric.capitalize()} of "
+            f"Scene {scene}, a {self.animals[scene].object}, {factor} {result.value}. {metric.capitalize()} of "
             f"“{self.target}”: {spoken}. Scores count the whole range of the property as 1, in {self.steps} steps."
         )
 
 
 def _word(value: Any) -> str:
     """A property's value as one reads it."""
-    return {"": "no word", True: "with", False: "without"}.get(value, str(value)) if not _is_number(value) else str(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return {"": "no word", "True": "with", "False": "without"}.get(str(value), str(value))
 
 
 def _number(value: Tensor | float) -> str:
@@ -283,7 +260,6 @@ EDITS: dict[str, tuple[Edit, float, float, float, str]] = {
 class Edited:
     """A photograph along one edit: strengths (steps,), pictures (steps, 3, H, W), and a class's probability (steps,)."""
 
-    edit: str
     strengths: Tensor
     pictures: Tensor
     step: int
@@ -340,34 +316,25 @@ class PhotoDial(Explorer):
         self.upload = ipywidgets.FileUpload(
             accept="image/*", multiple=False, description="Upload a picture", layout=ipywidgets.Layout(width="170px")
         )
-        names = sorted(photos.samples(), key=lambda name: name != "cat")
+        reach = slider("How far", 1.0, 0.1, 1, 0.1)
+        reach.readout_format = ".0%"
+        answers = [("the network's answer", OWN_ANSWER), *((name, n) for n, name in enumerate(self.classes))]
         return {
-            "picture": ipywidgets.Dropdown(options=[*names, OWN_PICTURE], description="Picture", style=_STYLE),
+            "picture": choice("Picture", [*sorted(photos.samples(), key=lambda name: name != "cat"), OWN_PICTURE]),
             "upload": self.upload,
-            "edit": ipywidgets.Dropdown(options=list(EDITS), description="Edit", style=_STYLE),
-            "reach": ipywidgets.FloatSlider(1.0, min=0.1, max=1, step=0.1, description="How far", readout_format=".0%"),
-            "position": ipywidgets.FloatSlider(
-                0.5, min=0, max=1, step=1 / (self.steps - 1), description="From start to stop", readout=False, style=_STYLE
-            ),
-            "target": ipywidgets.Dropdown(
-                options=[("the network's answer", OWN_ANSWER), *((name, n) for n, name in enumerate(self.classes))],
-                description="Class",
-                style=_STYLE,
-            ),
+            "edit": choice("Edit", EDITS),
+            "reach": reach,
+            "position": _position(self.steps),
+            "target": choice("Class", answers),
         }
 
     def arrange(self) -> ipywidgets.Widget:
         c = self.controls
-        return ipywidgets.VBox([row(c["picture"], c["upload"], c["edit"], c["reach"]), row(c["position"], c["target"])])
+        return column(row(c["picture"], c["upload"], c["edit"], c["reach"]), row(c["position"], c["target"]))
 
     def settle(self, name: str) -> None:
         if name == "upload" and self.controls["upload"].value:
             self.controls["picture"].value = OWN_PICTURE
-
-    def _photograph(self, picture: str, number: int) -> Tensor:
-        if picture == OWN_PICTURE:
-            return self._uploaded[1]
-        return photos.samples()[picture](self.size)[0]
 
     def _read_upload(self, upload: Any) -> int:
         """Decode the learner's picture once. Returns a number that changes with every new picture."""
@@ -384,7 +351,7 @@ class PhotoDial(Explorer):
 
     def _run(self, picture: str, number: int, edit: str, reach: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Strengths, pictures, probabilities at all steps and those of the photograph itself."""
-        photograph = self._photograph(picture, number)
+        photograph = self._uploaded[1] if picture == OWN_PICTURE else photos.samples()[picture](self.size)[0]
         function, first, last, itself, _ = EDITS[edit]
         ends = [itself + reach * (end - itself) for end in (first, last)]
         strengths = torch.linspace(*ends, self.steps, dtype=torch.float64)
@@ -400,7 +367,6 @@ class PhotoDial(Explorer):
         step = round(position * (self.steps - 1))
         test = permutation_test(responses, torch.linspace(0, 1, self.steps, dtype=torch.float64), permutations=999)
         return Edited(
-            edit=edit,
             strengths=strengths,
             pictures=pictures,
             step=step,
@@ -418,60 +384,38 @@ class PhotoDial(Explorer):
         """Picture, edit, class, and the curve's span, score, p-value and whether the name flips."""
         self.update()
         result = self.result
+        numbers = {key: getattr(result, key) for key in ("span", "score", "p_value", "flips")}
         return {
-            "picture": self.state["picture"],
-            "edit": result.edit,
-            "target": self.classes[result.target],
-            "span": result.span,
-            "score": result.score,
-            "p_value": result.p_value,
-            "flips": result.flips,
-        }
+            "picture": self.state["picture"], "edit": self.state["edit"], "target": self.classes[result.target], **numbers,
+        }  # fmt: skip
 
-    def draw(self, result: Edited, **_: Any) -> bytes:
-        figure, axes = _figure((0.01, 0.1, 0.235, 0.73), (0.335, 0.36, 0.41, 0.55), (0.335, 0.02, 0.41, 0.155))
-        strength, unit = float(result.strengths[result.step]), EDITS[result.edit][4]
-        plotting.picture(
-            axes[0], result.pictures[result.step], f"what the network sees,\n{result.edit} {strength:.2f} ({unit})"
-        )
-        axes[1].axvline(strength, color=plotting.GREY, linewidth=1)
-        itself = EDITS[result.edit][3]
-        axes[1].axvline(itself, color=plotting.ORANGE, linewidth=1, linestyle=":")
-        axes[1].plot(
-            result.strengths,
-            result.responses,
-            color=plotting.BLUE,
-            marker="o",
-            markevery=[result.step],
-            markersize=8,
-            clip_on=False,
-        )
-        axes[1].set_ylim(-0.05, 1.05)
-        axes[1].set_xlabel(f"{result.edit} ({unit}; dotted: the photograph itself)", labelpad=1)
-        axes[1].set_xlim(float(result.strengths[0]), float(result.strengths[-1]))
-        axes[1].set_ylabel(f"probability of\n“{_short(self.classes[result.target])}”", labelpad=1)
+    def draw(self, result: Edited, edit: str, **_: Any) -> bytes:
+        *_, itself, unit = EDITS[edit]
+        title = f"what the network sees,\n{edit} {float(result.strengths[result.step]):.2f} ({unit})"
+        figure, axes = _turning(result.pictures[result.step], title, result.pictures, result.strengths, result.step)
+        axes.axvline(itself, color=plotting.ORANGE, linewidth=1, linestyle=":")
+        look = {"color": plotting.BLUE, "marker": "o", "markersize": 8}
+        axes.plot(result.strengths, result.responses, markevery=[result.step], clip_on=False, **look)
+        axes.set_ylim(-0.05, 1.05)
+        axes.set_xlabel(f"{edit} ({unit}; dotted: the photograph itself)", labelpad=1)
+        axes.set_ylabel(f"probability of\n“{_short(self.classes[result.target])}”", labelpad=1)
         best = result.now.topk(min(3, len(self.classes)))
-        lines = [f"{_short(self.classes[n])} {p:.2f}" for p, n in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
-        figure.text(0.775, 0.9, "answer now", fontsize=10, fontweight="bold", va="top")
-        figure.text(0.775, 0.82, "\n".join(lines), fontsize=9, va="top")
-        figure.text(0.775, 0.5, "the curve", fontsize=10, fontweight="bold", va="top")
-        figure.text(
-            0.775,
-            0.42,
+        answers = [f"{_short(self.classes[n])} {p:.2f}" for p, n in zip(*map(Tensor.tolist, best), strict=True)]
+        numbers = (
             f"span {_number(result.span)}\nscore {_number(result.score)}, p = {result.p_value:.3f}\n"
-            f"in unit spacing {result.published_score:.4f}\nthe name {'flips' if result.flips else 'stays'}",
-            fontsize=9,
-            va="top",
+            f"in unit spacing {result.published_score:.4f}\nthe name {'flips' if result.flips else 'stays'}"
         )
-        _strip(axes[2], result.pictures)
+        for height, heading, lines in ((0.9, "answer now", "\n".join(answers)), (0.5, "the curve", numbers)):
+            figure.text(0.775, height, heading, fontsize=10, fontweight="bold", va="top")
+            figure.text(0.775, height - 0.08, lines, fontsize=9, va="top")
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Edited, **_: Any) -> str:
+    def describe(self, result: Edited, edit: str, **_: Any) -> str:
         before, now = int(result.photograph.argmax()), int(result.now.argmax())
-        strength, unit = float(result.strengths[result.step]), EDITS[result.edit][4]
+        strength, unit = float(result.strengths[result.step]), EDITS[edit][-1]
         return (
             f"The network calls the photograph {self.classes[before]} ({float(result.photograph[before]):.2f}) and, with "
-            f"{result.edit} at {strength:.2f} ({unit}), {self.classes[now]} ({float(result.now[now]):.2f}). Probability of "
+            f"{edit} at {strength:.2f} ({unit}), {self.classes[now]} ({float(result.now[now]):.2f}). Probability of "
             f"“{self.classes[result.target]}” along {self.steps} steps: span {_number(result.span)}, score "
             f"{_number(result.score)} with the whole range as 1 ({result.published_score:.4f} in the published unit "
             f"spacing), p = {result.p_value:.3f}; the name {'flips' if result.flips else 'stays'}."
@@ -531,7 +475,6 @@ class Drawn:
     drawn: Tensor  # (shuffles,)
     limits: tuple[float, float]  # of the scores' axis, so that it stays where it is
     centre: float
-    published: bool
     extreme: Tensor  # (shuffles,), True where a shuffle is at least as far from the centre as the true order
     p_value: float
 
@@ -557,18 +500,16 @@ class ChanceMeter(Explorer):
         self.play = ipywidgets.Play(value=20, min=1, max=MOST, step=7, interval=250, description="Draw")
         self.play.observe(lambda change: setattr(self.controls["shuffles"], "value", change["new"]), names="value")
         return {
-            "curve": ipywidgets.Dropdown(options=list(self.curves), description="Curve", style=_STYLE),
-            "shuffles": ipywidgets.IntSlider(20, 1, MOST, description="Shuffles", layout=ipywidgets.Layout(width="380px")),
-            "order": ipywidgets.Dropdown(
-                options=[("central differences", 2), ("to the next step", 1)], description="Slopes", style=_STYLE
-            ),
-            "published": ipywidgets.Checkbox(False, description="as published: true order not counted", indent=False),
-            "seed": ipywidgets.IntSlider(0, 0, 19, description="Luck (seed)", style=_STYLE),
+            "curve": choice("Curve", self.curves),
+            "shuffles": slider("Shuffles", 20, 1, MOST, width=380),
+            "order": choice("Slopes", [("central differences", 2), ("to the next step", 1)]),
+            "published": switch("as published: true order not counted"),
+            "seed": slider("Luck (seed)", 0, 0, 19),
         }
 
     def arrange(self) -> ipywidgets.Widget:
         c = self.controls
-        return ipywidgets.VBox([row(c["curve"], c["shuffles"], self.play), row(c["order"], c["seed"], c["published"])])
+        return column(row(c["curve"], c["shuffles"], self.play), row(c["order"], c["seed"], c["published"]))
 
     def settle(self, name: str) -> None:
         if name == "shuffles":
@@ -599,7 +540,6 @@ class ChanceMeter(Explorer):
             drawn=drawn,
             limits=(low - room, high + room),
             centre=centre,
-            published=published,
             extreme=extreme[:shuffles],
             p_value=float(extreme.double().mean()),
         )
@@ -610,35 +550,35 @@ class ChanceMeter(Explorer):
         span = float(self.result.curve.max() - self.result.curve.min())
         return {**self.state, "score": self.result.score, "span": span, "p_value": self.result.p_value}
 
-    def draw(self, result: Drawn, **_: Any) -> bytes:
-        figure, axes = _figure((0.07, 0.16, 0.36, 0.7), (0.53, 0.16, 0.45, 0.7))
+    def draw(self, result: Drawn, published: bool, **_: Any) -> bytes:
+        figure, (left, right) = _figure((0.07, 0.16, 0.36, 0.7), (0.53, 0.16, 0.45, 0.7))
         along = torch.linspace(0, 1, len(result.curve))
-        axes[0].plot(along, result.shuffled, "x", color=plotting.GREY, markersize=4)
-        axes[0].plot(along, result.curve, color=plotting.RED, linewidth=2)
-        axes[0].set_ylim(-0.03, 1.03)
+        left.plot(along, result.shuffled, "x", color=plotting.GREY, markersize=4)
+        left.plot(along, result.curve, color=plotting.RED, linewidth=2)
+        left.set_ylim(-0.03, 1.03)
         if float(result.curve.max()) > 1 or float(result.curve.min()) < 0:
-            axes[0].set_ylim(auto=True)
-        axes[0].set_title(f"the curve (line) and shuffle {len(result.drawn)} of it (crosses)", fontsize=10)
-        axes[0].set_xlabel("property, start to stop")
-        axes[0].set_ylabel("response")
+            left.set_ylim(auto=True)
+        left.set_title(f"the curve (line) and shuffle {len(result.drawn)} of it (crosses)", fontsize=10)
+        left.set_xlabel("property, start to stop")
+        left.set_ylabel("response")
         edges = torch.linspace(*result.limits, 42, dtype=torch.float64)
         every, tail = (torch.histogram(each, edges).hist for each in (result.drawn, result.drawn[result.extreme]))
-        axes[1].stairs(every, edges, fill=True, color="#C8C8C8")
-        axes[1].stairs(tail, edges, fill=True, facecolor=plotting.BLUE, edgecolor="white", hatch="////", linewidth=0)
-        axes[1].axvline(result.score, color=plotting.RED, linewidth=2)
-        axes[1].axvline(result.centre, color="black", linewidth=1, linestyle="--")
-        axes[1].set_xlim(*result.limits)
-        axes[1].set_ylim(0, max(1.0, float(every.max())) * 1.15)
-        axes[1].set_title(
+        right.stairs(every, edges, fill=True, color="#C8C8C8")
+        right.stairs(tail, edges, fill=True, facecolor=plotting.BLUE, edgecolor="white", hatch="////", linewidth=0)
+        right.axvline(result.score, color=plotting.RED, linewidth=2)
+        right.axvline(result.centre, color="black", linewidth=1, linestyle="--")
+        right.set_xlim(*result.limits)
+        right.set_ylim(0, max(1.0, float(every.max())) * 1.15)
+        right.set_title(
             f"{_count(len(result.drawn))}; line: true order, dashed: mean\n"
-            f"hatched: as far from the mean, or farther;  p = {_ratio(result)} = {result.p_value:.3f}",
+            f"hatched: as far from the mean, or farther;  p = {_ratio(result, published)} = {result.p_value:.3f}",
             fontsize=10,
         )
-        axes[1].set_xlabel("score")
-        axes[1].set_ylabel("shuffles")
+        right.set_xlabel("score")
+        right.set_ylabel("shuffles")
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Drawn, **_: Any) -> str:
+    def describe(self, result: Drawn, published: bool, **_: Any) -> str:
         count, extreme = len(result.drawn), int(result.extreme.sum())
         side = "below" if result.score < result.centre else "above"
         if abs(result.score - result.centre) <= 1e-9 * max(1.0, abs(result.centre)):
@@ -649,11 +589,11 @@ class ChanceMeter(Explorer):
             "at": "every order has the same score, and ties count",
         }[side]
         span = float(result.curve.max() - result.curve.min())
-        true_order = "" if result.published else ", and the true order counts as one more"
+        true_order = "" if published else ", and the true order counts as one more"
         return (
             f"The true order scores {_number(result.score)}, {side} the mean {_number(result.centre)} of "
             f"{_count(count)}: {meaning}. {extreme} of them are at least as far from it{true_order}: "
-            f"p = {_ratio(result)} = {result.p_value:.3f}. The span of the curve is {_number(span)}."
+            f"p = {_ratio(result, published)} = {result.p_value:.3f}. The span of the curve is {_number(span)}."
         )
 
 
@@ -661,8 +601,8 @@ def _count(shuffles: int) -> str:
     return f"{shuffles} shuffle{'' if shuffles == 1 else 's'}"
 
 
-def _ratio(result: Drawn) -> str:
-    extra = 0 if result.published else 1
+def _ratio(result: Drawn, published: bool) -> str:
+    extra = 0 if published else 1
     return f"{int(result.extreme.sum()) + extra} / {len(result.drawn) + extra}"
 
 
