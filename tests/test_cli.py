@@ -74,6 +74,42 @@ def test_report(tmp_path, capsys):
     assert "cannot be written" in capsys.readouterr().err
 
 
+def test_study_hands_on_what_it_is_asked(monkeypatch, tmp_path, capsys):
+    from types import SimpleNamespace
+
+    from vizcourse import course, studies
+
+    calls = []
+
+    class Study:
+        def run(self, parts, **options):
+            calls.append((parts, options))
+
+        def check(self, parts):
+            return parts != ["wrong"]
+
+    monkeypatch.setattr(course.Lesson, "part", lambda lesson, name: SimpleNamespace(STUDY=Study()))
+    monkeypatch.setenv(studies.CACHE, "elsewhere")
+    assert main(["study", "05", "table", "--again", "--cache", str(tmp_path)]) == main(["study", "05", "--quick"]) == 0
+    assert calls == [(["table"], {"quick": False, "again": True}), ([], {"quick": True, "again": False})]
+    assert studies.cache_folder() == tmp_path / "studies"
+    assert main(["study", "05", "--check"]) == 0 and main(["study", "05", "wrong", "--check"]) == 1
+    monkeypatch.setattr(course.Lesson, "part", lambda lesson, name: None)
+    assert main(["study", "05"]) == 1 and "has no study" in capsys.readouterr().err
+
+
+def test_new_says_what_it_wrote_and_what_comes_next(monkeypatch, capsys):
+    from vizcourse import new
+
+    monkeypatch.setattr(new, "new", lambda number, name: [new.ROOT / "vizcourse" / "lessons" / name / "lesson.md"])
+    assert main(["new", "08", "activation_atlas"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("vizcourse/lessons/activation_atlas/lesson.md\nNext: `make notebooks`")
+    monkeypatch.undo()
+    assert main(["new", "05", "again"]) == 1
+    assert capsys.readouterr().err.startswith("vizcourse new: there is a lesson 05_das already")
+
+
 def test_check_gives_the_exit_code(monkeypatch, capsys):
     module = sys.modules.get("vizcourse.exercises.check") or __import__("importlib").import_module(
         "vizcourse.exercises.check"

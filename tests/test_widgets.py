@@ -148,3 +148,21 @@ def test_what_a_lesson_loaded_is_left_out_of_garbage_collections(monkeypatch):
     monkeypatch.setattr(core.gc, "get_objects", lambda: range(50_000))
     core._leave_out_of_collections()
     assert len(frozen) == 1  # little was added
+
+
+def test_controls_are_one_call_each():
+    whole, broken = core.slider("Picture", 0, 0, 9), core.slider("Opacity", 0.5, 0, 1, 0.05, width=300, live=False)
+    assert isinstance(whole, ipywidgets.IntSlider) and isinstance(broken, ipywidgets.FloatSlider)
+    assert (whole.min, whole.max, whole.step, broken.step) == (0, 9, 1, 0.05)
+    assert whole.continuous_update and not broken.continuous_update and broken.layout.width == "300px"
+    listed, pressed = core.choice("Layer", {"a": 1, "b": 2}), core.choice("Cue", [("one", 1), ("two", 2)], 2, buttons=60)
+    assert listed.value == "a" and isinstance(pressed, ipywidgets.ToggleButtons) and pressed.value == 2
+    assert core.choice("Class", [("none", -1), ("cat", 0)], 0).value == 0
+    assert core.steps("Layer", ["a", "b"]).value == "a" and core.steps("Layer", ["a", "b"], "b").value == "b"
+    assert core.between("Rows", (1, 3), 0, 5).value == (1, 3) and core.switch("ReLU", True).value
+    typed = core.text("Channels", placeholder="3, 7", live=False)
+    assert typed.value == "" and typed.placeholder == "3, 7" and not typed.continuous_update
+    every = (whole, broken, listed, pressed, typed)
+    assert all(control.description for control in every)
+    # No label is cut off.
+    assert all(control.style.description_width == "initial" for control in every)

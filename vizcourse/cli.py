@@ -1,4 +1,4 @@
-"""The command line: vizcourse doctor | check | train | study | solutions | report.
+"""The command line: vizcourse doctor | check | new | train | study | solutions | report.
 
 Every command imports what it needs when it is called, so that `vizcourse --help` is there at once.
 """
@@ -31,6 +31,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("name", help="the network's name, such as resnet18-shapes")
     command.add_argument("--check", action="store_true", help="measure the shipped network again; do not train")
     command.set_defaults(run=_train)
+
+    command = commands.add_parser("new", help="the skeleton of a lesson, for authors")
+    command.add_argument("number", help="of the lesson, such as 08")
+    command.add_argument("name", help="of its room: lower-case words joined by underscores, such as activation_atlas")
+    command.set_defaults(run=_new)
 
     command = commands.add_parser("study", help="measure again what a lesson measured in advance")
     command.add_argument("lesson", help="number or name of the lesson")
@@ -98,6 +103,15 @@ def _train(options: argparse.Namespace) -> int:
     from vizcourse.models import recipes
 
     recipes.train(options.name, check=options.check)
+    return 0
+
+
+def _new(options: argparse.Namespace) -> int:
+    from vizcourse import new
+
+    for path in new.new(options.number, options.name):
+        print(path.relative_to(new.ROOT))
+    print(f"Next: `make notebooks` builds it, `vizcourse check {options.number}` judges its exercises, `make test` all of it.")
     return 0
 
 

@@ -1,0 +1,1 @@
+"""What `vizcourse new` copies: a whole little lesson, one of each thing that a lesson has. Its number is 00."""
