@@ -18,9 +18,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -181,6 +183,8 @@ class Layout:
 
     def from_maps(self, maps: Tensor) -> Tensor:
         """The way back: maps ``(N, C, H, W)`` as the layer would give them."""
+        if self.name == "channels_first":
+            return maps
         if self.axes < 4:
             maps = maps[:, :, 0] if self.axes == 3 else maps[:, :, 0, 0]
         return maps.movedim(1, self.channel_axis).contiguous()
@@ -339,6 +343,23 @@ def _forward_as(module: nn.Module, forward: Callable) -> Iterator[None]:
 
 
 @contextmanager
+def _stoppable(model: nn.Module, owner: object) -> Iterator[None]:
+    """Inside the block, the model returns None from a forward pass that ``_StopForward(owner)`` has ended."""
+    original = model.forward
+
+    def forward(*args: object, **kwargs: object) -> object:
+        try:
+            return original(*args, **kwargs)
+        except _StopForward as signal:
+            if signal.owner is not owner:
+                raise
+            return None
+
+    with _forward_as(model, forward):
+        yield
+
+
+@contextmanager
 def capture(model: nn.Module, layers: Sequence[Wanted] | Wanted, *, stop: bool = False) -> Iterator[Activations]:
     """Record the outputs of ``layers`` in the forward passes inside the ``with`` block.
 
@@ -403,17 +424,7 @@ def capture(model: nn.Module, layers: Sequence[Wanted] | Wanted, *, stop: bool =
     reset()
     with ExitStack() as stack:
         if stop:
-            original = model.forward
-
-            def forward(*args: object, **kwargs: object) -> object:
-                try:
-                    return original(*args, **kwargs)
-                except _StopForward as signal:
-                    if signal.owner is not acts:
-                        raise
-                    return None
-
-            stack.enter_context(_forward_as(model, forward))
+            stack.enter_context(_stoppable(model, acts))
         stack.callback(model.register_forward_pre_hook(reset).remove)
         for name, module in modules.items():
             stack.callback(module.register_forward_hook(recorder(name)).remove)
@@ -480,11 +491,19 @@ def replace(model: nn.Module, replacements: Mapping[Wanted, Replacement]) -> Ite
 
         return hook
 
+    def check(_model: nn.Module, _inputs: object, output: object) -> None:
+        for name, calls in plan.items():
+            most = max(call or 0 for call in calls)
+            if output is not None and counts[name] <= most:  # None: the pass was stopped early
+                often = f"only {counts[name]} times" if counts[name] else "not"
+                raise ValueError(f"Layer {name!r} does {often} run in a forward pass, so nothing of it can be replaced.")
+
     reset()
     with ExitStack() as stack:
         stack.callback(model.register_forward_pre_hook(reset).remove)
         for name, module in modules.items():
             stack.callback(module.register_forward_hook(replacer(name)).remove)
+        stack.callback(model.register_forward_hook(check).remove)
         yield
 
 
@@ -512,55 +531,162 @@ def override(model: nn.Module, forwards: Mapping[Layer, Callable]) -> Iterator[N
         yield
 
 
+# ----------------------------------------------------------------------------------------------- record and run again
+
+
+def constant(output: object) -> Callable:
+    """A forward for :func:`override` that answers the same each time: a copy, because the next module may work in place."""
+    return lambda *inputs, **options: _each_tensor(output, Tensor.clone)
+
+
+class _Call(NamedTuple):
+    """One call of a module: when it began and ended, and what it returned."""
+
+    begin: int
+    end: int
+    output: object
+
+
+class Recording:
+    """A forward pass that can be run again from any of some layers.
+
+    Whatever stands beside the way from the model down to a layer, and has run before it, is remembered whole and not run
+    again. That holds for any module, also with connections that go around the layer.
+
+    Args:
+        model: any module, in the mode (train or eval) in which it is to be run.
+        images: ``(N, channel, height, width)``.
+        layers: by name or as modules. Of a layer that runs several times, the first call is meant.
+        stop: end the pass as soon as all layers have run.
+
+    Attributes:
+        images: as given.
+        output: the model's answer; None if the pass was stopped.
+        outputs: what each layer returned, in the order in which they ended: ``{name: output}``.
+        runs: how often each layer ran: ``{name: number}``.
+
+    Raises:
+        ValueError: there is no such layer, it is the model itself, or it does not run.
+
+    Example:
+        >>> recording = Recording(model, images, ["layer2", "layer3"])
+        >>> with override(model, {"layer3": constant(other)}):
+        ...     logits = recording.run("layer3")  # what comes before layer 3 is not run again
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor, layers: Iterable[Layer], *, stop: bool = False) -> None:
+        self.model, self.images = model, images
+        modules = dict(resolve(model, layer) for layer in layers)
+        if not modules or "" in modules:
+            raise ValueError("A pass is run again from a layer inside the model, not the model itself: name one of its layers.")
+        beside = {name: _beside(model, name) for name in modules}
+        calls: dict[nn.Module, list[_Call]] = {module: [] for some in beside.values() for module in some}
+        calls |= {module: [] for module in modules.values()}
+        begun: list[int] = []  # of the calls that have not ended, which are nested
+        clock = itertools.count()
+
+        def begin(_module: nn.Module, _inputs: object) -> None:
+            begun.append(next(clock))
+
+        def keep(module: nn.Module, _inputs: object, output: object) -> None:
+            # A copy, because an in-place operation after the module would rewrite what is remembered.
+            calls[module].append(_Call(begun.pop(), next(clock), _each_tensor(output, Tensor.clone)))
+            if stop and all(calls[wanted] for wanted in modules.values()):
+                raise _StopForward(self)
+
+        with torch.no_grad(), ExitStack() as stack:
+            stack.enter_context(_stoppable(model, self))
+            for module in calls:
+                stack.callback(module.register_forward_pre_hook(begin).remove)
+                stack.callback(module.register_forward_hook(keep).remove)
+            self.output = model(images.clone())  # the first layer may work in place
+
+        for name, module in modules.items():
+            if not calls[module]:
+                raise ValueError(f"Layer {name!r} does not run in a forward pass: choose one that does.")
+        ordered = sorted(modules, key=lambda name: calls[modules[name]][0].end)
+        self.outputs = {name: calls[modules[name]][0].output for name in ordered}
+        self.runs = {name: len(calls[modules[name]]) for name in ordered}
+        self._memory = {
+            name: _before(calls[modules[name]][0], {module: calls[module] for module in beside[name]}) for name in ordered
+        }
+
+    def activation(self, layer: str) -> Tensor:
+        """The (first) tensor that the layer returned."""
+        return _first(self.outputs[layer], layer)
+
+    @contextmanager
+    def recalled(self, layer: str, fit: Callable[[object], object] | None = None) -> Iterator[None]:
+        """For one forward pass inside the block, what has run before the layer answers from memory.
+
+        Args:
+            layer: one of the recorded ones.
+            fit: from a remembered output to the one that is given instead; a copy by default.
+        """
+        fit = fit or (lambda output: _each_tensor(output, Tensor.clone))
+        with ExitStack() as stack:
+            for module, outputs in self._memory[layer].items():
+                stack.enter_context(_forward_as(module, _recall(outputs, fit, module.forward)))
+            yield
+
+    def run(self, layer: str, *, first: int | None = None) -> object:
+        """The model's answer, with what has run before the layer from memory; of the first few images alone, if asked."""
+
+        def fit(tensor: Tensor) -> Tensor:
+            return tensor[:first].clone() if len(tensor.shape) and len(tensor) == len(self.images) else tensor.clone()
+
+        with self.recalled(layer, lambda output: _each_tensor(output, fit)):
+            return self.model(self.images[:first].clone())
+
+
+def _beside(model: nn.Module, name: str) -> list[nn.Module]:
+    """All modules that are not on the way from the model down to a layer, each as a whole."""
+    module, others = model, []
+    for part in name.split("."):
+        down = getattr(module, part)
+        others += [child for child in module.children() if child is not down]
+        module = down
+    return others
+
+
+def _before(first: _Call, beside: Mapping[nn.Module, Sequence[_Call]]) -> dict[nn.Module, list[object]]:
+    """The outputs of all calls that had ended when the first call of a layer began, and were not part of one another."""
+    ended = [call for calls in beside.values() for call in calls if call.end < first.begin]
+    # A shared module can stand beside the way and inside another part as well, which is remembered with all that is in it.
+    outer = {call.begin for call in ended if not any(each.begin < call.begin and call.end < each.end for each in ended)}
+    kept = {module: [call.output for call in calls if call.begin in outer] for module, calls in beside.items()}
+    return {module: outputs for module, outputs in kept.items() if outputs}
+
+
+def _recall(outputs: Sequence[object], fit: Callable, forward: Callable) -> Callable:
+    """A forward that answers from memory as often as there is a remembered output, and then computes again."""
+    remaining = iter(outputs)
+
+    def recalled(*args: object, **kwargs: object) -> object:
+        for output in remaining:
+            return fit(output)
+        return forward(*args, **kwargs)
+
+    return recalled
+
+
 class Replay:
     """A forward pass that starts at the output of one layer: see :func:`replay`.
 
     Attributes:
+        name: of the layer.
         activation: the layer's output for the remembered images, ``(N, …)``.
     """
 
     def __init__(self, model: nn.Module, images: Tensor, layer: Layer) -> None:
-        self.model, self.images = model, images
-        self.name, self.module = resolve(model, layer)
-        if not self.name:
-            raise ValueError("replay needs a layer inside the model, not the model itself: name one of its layers.")
-        # Everything that is not on the way from the model down to the layer can be remembered whole.
-        parents = [model]
-        for part in self.name.split("."):
-            parents.append(getattr(parents[-1], part))
-        on_path = {id(module) for module in parents}
-        self._others = {
-            name: child
-            for parent_name, parent in zip(self._prefixes(), parents[:-1], strict=True)
-            for child_name, child in parent.named_children()
-            if id(child) not in on_path
-            for name in [f"{parent_name}.{child_name}".lstrip(".")]
-        }
-        self._outputs: dict[str, list[object]] = {name: [] for name in self._others}
-        self._record()
-
-    def _prefixes(self) -> list[str]:
-        parts = self.name.split(".")
-        return [".".join(parts[:depth]) for depth in range(len(parts))]
-
-    def _record(self) -> None:
-        def keep(name: str) -> Callable:
-            def hook(_module: nn.Module, _inputs: object, output: object) -> object:
-                # Kept as a copy, because an in-place operation after the module would rewrite what is remembered.
-                self._outputs[name].append(_copied(output))
-
-            return hook
-
-        def keep_whole(_module: nn.Module, _inputs: object, output: object) -> None:
-            self._output = output
-
-        with torch.no_grad(), ExitStack() as stack:
-            stack.callback(self.module.register_forward_hook(keep_whole).remove)
-            acts = stack.enter_context(capture(self.model, self.name, stop=True))
-            for name, module in self._others.items():
-                stack.callback(module.register_forward_hook(keep(name)).remove)
-            self.model(self.images)
-        self.activation = acts[self.name]
+        self.name, self._module = resolve(model, layer)
+        self._recording = Recording(model, images, [layer], stop=True)
+        self.activation = self._recording.activation(self.name)
+        if len(self.activation) != len(images):
+            raise ValueError(
+                f"Layer {self.name!r} gives {tuple(self.activation.shape)} for {len(images)} pictures: its first axis does not "
+                "count the pictures; choose a layer around it."
+            )
 
     def __call__(self, activation: Tensor, index: Tensor | None = None) -> Tensor:
         """Return the model's output when the layer's output is ``activation``.
@@ -573,7 +699,7 @@ class Replay:
         Raises:
             ValueError: the shape does not fit, or M ≠ N and no index was given.
         """
-        rows, known = activation.shape[0], len(self.images)
+        rows, known = activation.shape[0], len(self.activation)
         if activation.shape[1:] != self.activation.shape[1:]:
             raise ValueError(
                 f"An activation of layer {self.name!r} has shape (M, {', '.join(map(str, self.activation.shape[1:]))})"
@@ -583,58 +709,39 @@ class Replay:
             raise ValueError(
                 f"{rows} activations for {known} remembered images: pass index=, the image each row belongs to."
             )
+        try:
+            return self._run(activation, index, share=known == 1 < rows)
+        except RuntimeError as error:
+            if "single memory location" not in str(error):
+                raise
+            # Something works in place on what all rows share, so each row needs its own copy.
+            return self._run(activation, index, share=False)
 
-        def fit(output: object) -> object:
-            return _rows(output, known, rows, index)
+    def _run(self, activation: Tensor, index: Tensor | None, share: bool) -> Tensor:
+        rows, known = len(activation), len(self.activation)
 
-        with ExitStack() as stack:
-            for name, module in self._others.items():
-                if self._outputs[name]:
-                    stack.enter_context(_forward_as(module, _recall(self._outputs[name], fit, module.forward)))
+        def fit(tensor: Tensor) -> Tensor:
+            if tensor.shape[:1] != (known,):
+                return tensor
+            if known == 1 < rows:
+                return tensor.expand(rows, *tensor.shape[1:]) if share else tensor.repeat(rows, *[1] * (tensor.ndim - 1))
+            # A copy also when nothing changes size, because an in-place operation must not reach the memory.
+            return tensor.clone() if index is None else tensor[index]
 
-            # A copy, because the next module may work in place.
-            put_in = with_first_tensor(self._output, activation.clone())
-            start = _recall([put_in], lambda output: output, self.module.forward)
-            stack.enter_context(_forward_as(self.module, start))
-            return self.model(fit(self.images))
-
-
-def _copied(output: object) -> object:
-    return _each_tensor(output, Tensor.clone)
-
-
-def _rows(output: object, known: int, rows: int, index: Tensor | None) -> object:
-    """Remembered tensors for the rows of a replay: a free view where one image serves all rows."""
-
-    def fit(tensor: Tensor) -> Tensor:
-        if tensor.shape[:1] != (known,):
-            return tensor
-        if known == 1 and rows > 1:
-            return tensor.expand(rows, *tensor.shape[1:])
-        # A copy also when nothing changes size, because an in-place operation must not reach the memory.
-        return tensor.clone() if index is None else tensor[index]
-
-    return _each_tensor(output, fit)
-
-
-def _recall(outputs: list[object], fit: Callable, forward: Callable) -> Callable:
-    """A forward that answers from memory as often as there is a remembered output, and then computes again."""
-    remaining = iter(outputs)
-
-    def recalled(*args: object, **kwargs: object) -> object:
-        for output in remaining:
-            return fit(output)
-        return forward(*args, **kwargs)
-
-    return recalled
+        recording = self._recording
+        whole = activation.clone()  # a copy, because the next module may work in place
+        if not isinstance(recording.outputs[self.name], Tensor):
+            whole = with_first_tensor(_each_tensor(recording.outputs[self.name], fit), whole)
+        start = _recall([whole], lambda output: output, self._module.forward)
+        with recording.recalled(self.name, lambda output: _each_tensor(output, fit)), _forward_as(self._module, start):
+            return recording.model(fit(recording.images))
 
 
 def replay(model: nn.Module, images: Tensor, layer: Layer) -> Replay:
     """Run ``images`` up to ``layer`` once, and return a function that runs only the rest.
 
     This is what makes interventions fast: everything that an intervention at the layer cannot change is computed
-    once, remembered, and left out afterwards. Works on any module, also with connections that go around the layer,
-    because the parts before it are remembered one by one. The result is differentiable with respect to the
+    once, remembered, and left out afterwards; see :class:`Recording`. The result is differentiable with respect to the
     activation that is put in.
 
     Args:
@@ -647,7 +754,7 @@ def replay(model: nn.Module, images: Tensor, layer: Layer) -> Replay:
         another one.
 
     Raises:
-        ValueError: there is no such layer, or it does not return a tensor.
+        ValueError: there is no such layer, it does not return a tensor, or its first axis does not count the images.
 
     Example:
         >>> tail = replay(model, images, "layer3")

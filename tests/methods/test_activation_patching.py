@@ -400,15 +400,22 @@ def test_the_model_is_left_as_it_was(pair):
     ("change", "message"),
     [
         ({"corrupted": torch.rand(5, 3, 24, 24)}, "must have one shape"),
-        ({"clean": torch.rand(0, 3, 24, 24), "corrupted": torch.rand(0, 3, 24, 24)}, "no pictures"),
-        ({"targets": torch.tensor([0, 1, 2, 3, 4, 5])}, "there is no class 5"),
-        ({"targets": torch.tensor([0, 1])}, "one target for each of the 6"),
+        ({"clean": torch.rand(0, 3, 24, 24), "corrupted": torch.rand(0, 3, 24, 24)}, "no images"),
+        ({"target": torch.tensor([0, 1, 2, 3, 4, 5])}, "There is no class 5"),
+        ({"target": torch.tensor([0, 1])}, "one an image, 6 in all"),
+        ({"target": torch.full((6,), 0.7)}, "a whole number"),
+        ({"target": "plum"}, "not its name 'plum'"),
+        ({"clean": torch.full((6, 3, 24, 24), torch.nan)}, "mend them first"),
+        ({"batch": 0}, "batch must be a whole number of at least 1"),
+        ({"against": torch.full((6,), 9), "metric": "logit_difference"}, "There is no class 9"),
+        ({"metric": lambda logits, target: logits}, "one number a picture"),
+        ({"tokens": torch.zeros(5, 7, dtype=torch.bool)}, r"of the picture \(24, 24\) or of the layer's grid \(3, 3\)"),
         ({"window": 5}, "has 4 layers"),
         ({"window": 0}, "has 4 layers"),
         ({"component": "attention"}, "no component 'attention'"),
         ({"component": ["encoder.layers.encoder_layer_9"]}, "has no layer 'encoder.layers.encoder_layer_9'"),
         ({"component": "heads"}, "window=1"),
-        ({"direction": "up"}, "'denoising' or 'noising'"),
+        ({"direction": "up"}, "no direction 'up': choose from denoising, noising"),
         ({"metric": "accuracy"}, "no metric 'accuracy'"),
         ({"tokens": "object"}, "no tokens 'object'"),
         ({"tokens": [0, 10]}, "Tokens run from 0"),
@@ -416,7 +423,7 @@ def test_the_model_is_left_as_it_was(pair):
     ],
 )
 def test_bad_input(model, pair, change, message):
-    arguments = dict(zip(("clean", "corrupted", "targets"), pair, strict=True)) | change
+    arguments = dict(zip(("clean", "corrupted", "target"), pair, strict=True)) | change
     with pytest.raises(ValueError, match=message):
         sweep(model, **arguments)
 

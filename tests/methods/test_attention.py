@@ -64,9 +64,9 @@ def test_the_model_is_left_as_it_was(model, pair):
 
 
 def test_bad_input(model, pair):
-    with pytest.raises(ValueError, match="no part 'values': choose from query"):
+    with pytest.raises(ValueError, match="no part 'values': did you mean 'value'"):
         patch_parts(model, *pair, ("values",), [0])
-    with pytest.raises(ValueError, match="pair the pictures"):
+    with pytest.raises(ValueError, match="pair them, one by one"):
         patch_parts(model, pair[0][:1], pair[1], ("value",), [0])
     with pytest.raises(ValueError, match="no vision transformer"):
         patch_parts(nn.Linear(1, 1), *pair, ("value",), [0])

@@ -17,22 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vizcourse.hooks import capture, override
-from vizcourse.methods.passes import device_of, evaluating
+from vizcourse.methods.checks import checked_choice, checked_count, checked_images, checked_pair
+from vizcourse.methods.passes import evaluating
+from vizcourse.methods.vision_transformer import COMPONENTS, head_values, needed_blocks, norm_before, split
+
+__all__ = ["PARTS", "head_values", "patch_parts", "pattern", "split"]
 
 #: What can be patched. "pattern" is the queries and the keys together; with the values it is all that an attention does.
 PARTS = ("query", "key", "value", "pattern")
-
-
-def split(attention: nn.MultiheadAttention, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of tokens (N, tokens, width): (N, heads, tokens, width of a head) each."""
-    count, length, _ = tokens.shape
-    projected = functional.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
-    return tuple(projected.view(count, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4))
-
-
-def head_values(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
-    """What each head has gathered, (N, tokens, heads, width of a head), before the output matrix mixes the heads."""
-    return functional.scaled_dot_product_attention(*split(attention, tokens)).transpose(1, 2)
 
 
 def pattern(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
@@ -56,31 +48,27 @@ def patch_parts(
     Raises:
         ValueError: the model has no such layer, there is no such part, or the pictures do not fit together.
     """
-    blocks = getattr(getattr(model, "encoder", None), "layers", None)
-    if not isinstance(blocks, nn.Sequential) or not all(hasattr(block, "self_attention") for block in blocks):
-        raise ValueError(f"{type(model).__name__} is no vision transformer of torchvision: pass one that is.")
-    if clean.shape != corrupted.shape:
-        raise ValueError(f"Clean {tuple(clean.shape)} and corrupted {tuple(corrupted.shape)} differ: pair the pictures.")
-    parts, layers = set(parts), list(layers)
-    if unknown := parts - set(PARTS):
-        raise ValueError(f"There is no part {sorted(unknown)[0]!r}: choose from {', '.join(PARTS)}.")
-    if any(not 0 <= layer < len(blocks) for layer in layers):
-        raise ValueError(f"Layers run from 0 to {len(blocks) - 1}; {layers} leaves that range.")
+    names = [block + COMPONENTS["attn_out"] for block in needed_blocks(model)]
+    clean, corrupted = (checked_images(images, model) for images in (clean, corrupted))
+    checked_pair(clean, corrupted)
+    parts = {checked_choice(part, PARTS, "part") for part in parts}
     if "pattern" in parts:
         parts |= {"query", "key"}
-    names = [f"encoder.layers.{name}" for name, _ in blocks.named_children()]
+    layers = [checked_count(layer, "A layer's number", least=0) for layer in layers]
+    if any(layer >= len(names) for layer in layers):
+        raise ValueError(f"Layers run from 0 to {len(names) - 1}; {layers} leaves that range.")
     names = [names[layer] for layer in layers]
-    images = (each.to(device_of(model)) for each in (clean, corrupted))
     with evaluating(model):
-        with capture(model, [f"{name}.ln_1" for name in names]) as heard:  # what each attention is given
-            model(next(images))
         forwards = {}
+        if names:
+            with capture(model, [norm_before(name) for name in names], stop=True) as heard:  # what each attention is given
+                model(clean)
         for name in names:
-            attention = model.get_submodule(f"{name}.self_attention")
-            source = dict(zip(PARTS, split(attention, heard[f"{name}.ln_1"]), strict=False))
-            forwards[f"{name}.self_attention"] = _taking(attention, {part: source[part] for part in parts & set(source)})
+            attention = model.get_submodule(name)
+            source = dict(zip(PARTS, split(attention, heard[norm_before(name)]), strict=False))
+            forwards[name] = _taking(attention, {part: source[part] for part in parts & set(source)})
         with override(model, forwards):
-            return model(next(images))
+            return model(corrupted)
 
 
 def _taking(attention: nn.MultiheadAttention, given: dict[str, Tensor]) -> Callable:

@@ -7,25 +7,32 @@ experiment made with it is about (Zhang and Nanda 2023).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vizcourse.hooks import capture, resolve
-from vizcourse.methods.passes import device_of, evaluating
+from vizcourse import hooks
+from vizcourse.methods.checks import checked_count, checked_finite, checked_images, checked_number, checked_pair, following
+from vizcourse.methods.passes import evaluating
+from vizcourse.methods.vision_transformer import embedding
 
 
 def greyscale(images: Tensor) -> Tensor:
     """Pictures (N, 3, height, width) without their colour: the brightness of ITU-R BT.601 in all three channels."""
+    if checked_images(images).shape[1] != 3:
+        raise ValueError(f"Colours are three channels (N, 3, height, width), not {tuple(images.shape)}: pass colour pictures.")
     weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
     return (images * weights).sum(dim=1, keepdim=True).expand_as(images).clone()
 
 
 def blur(images: Tensor, sigma: float = 2.0) -> Tensor:
     """Pictures (N, 3, height, width) behind a Gaussian of standard deviation `sigma`, in pixels; 0 changes nothing."""
-    if sigma <= 0:
+    images = checked_images(images)
+    if checked_number(sigma, "sigma", least=0) == 0:
         return images.clone()
     reach = min(round(3 * sigma) or 1, min(images.shape[-2:]) - 1)
     places = torch.arange(-reach, reach + 1, dtype=images.dtype, device=images.device)
@@ -43,9 +50,10 @@ def silhouette(images: Tensor, masks: Tensor) -> Tensor:
         images: (N, 3, height, width).
         masks: (N, height, width), true on the object.
     """
-    if masks.shape != (len(images), *images.shape[2:]):
+    if not isinstance(masks, Tensor) or masks.shape != (len(checked_images(images)), *images.shape[2:]):
+        found = tuple(masks.shape) if isinstance(masks, Tensor) else type(masks).__name__
         raise ValueError(
-            f"Masks must be (N, height, width) like the pictures, {(len(images), *images.shape[2:])}, not {tuple(masks.shape)}."
+            f"Masks must be (N, height, width) like the pictures, {(len(images), *images.shape[2:])}, not {found}."
         )
     inside = masks.bool()[:, None].to(images)
     mean = (images * inside).sum(dim=(2, 3), keepdim=True) / inside.sum(dim=(2, 3), keepdim=True).clamp(min=1)
@@ -54,7 +62,8 @@ def silhouette(images: Tensor, masks: Tensor) -> Tensor:
 
 def shuffle_patches(images: Tensor, patch: int = 16, *, seed: int = 0) -> Tensor:
     """Pictures cut into squares of `patch` pixels, which are put together again at random (each picture its own way)."""
-    count, channels, height, width = images.shape
+    count, _, height, width = checked_images(images).shape
+    checked_count(patch, "patch")
     if height % patch or width % patch:
         raise ValueError(f"Patches of {patch} px do not tile pictures of {height} × {width} px: choose a divisor of both.")
     squares = functional.unfold(images, patch, stride=patch)  # (N, channels · patch², squares)
@@ -84,26 +93,62 @@ Pictures = Tensor | Shifted
 
 @torch.no_grad()
 def embedding_noise(
-    model: nn.Module, images: Tensor, strength: float = 3.0, *, seed: int = 0, layer: str = "encoder.dropout"
+    model: nn.Module, images: Tensor, strength: float = 3.0, *, seed: int = 0, layer: str | None = None
 ) -> Shifted:
     """The pictures with Gaussian noise on their embedded patches, as Meng et al. (2022) do with the words of a text.
 
     Args:
-        model: a vision transformer, whose first token is the class token and stays as it is.
+        model: a vision transformer; its special tokens (class token, registers) stay as they are.
         images: (N, 3, height, width).
         strength: standard deviation of the noise, in standard deviations of the embeddings ("3" in that paper).
         seed: of the noise.
-        layer: the layer whose output are the embeddings (N, tokens, width).
+        layer: the layer whose output are the embeddings (N, tokens, width); of torchvision's networks it is known.
 
     Returns:
         What `sweep` and the others take in the place of corrupted pictures.
+
+    Raises:
+        ValueError: the layer has no tokens, or it is not known which of them are special.
     """
+    images = checked_images(images, model)
+    checked_number(strength, "strength", least=0)
+    name, _ = hooks.resolve(model, embedding(model) if layer is None else layer)
     parts = []
-    with evaluating(model), capture(model, layer, stop=True) as acts:
+    with evaluating(model), hooks.capture(model, name, stop=True) as acts:
         for part in images.split(128):
-            model(part.to(device_of(model)))
-            parts.append(acts[resolve(model, layer)[0]].cpu())
+            model(part)
+            layout = hooks.layout_of(model, name, acts[name], images=part)
+            parts.append(acts[name].cpu())
+    if layout.name != "tokens" or layout.special is None:
+        raise ValueError(
+            f"Layer {name!r} gives {tuple(parts[0].shape)}, in which the tokens of the picture are not known: "
+            "name the layer behind the embedding of a vision transformer."
+        )
     embeddings = torch.cat(parts)
-    noise = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(seed))
-    noise[:, 0] = 0
-    return Shifted(images, layer, noise * strength * embeddings[:, 1:].std())
+    noise = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(seed)).to(embeddings)
+    noise[:, : layout.special] = 0
+    return Shifted(images, name, noise * strength * embeddings[:, layout.special :].std())
+
+
+@contextmanager
+def shifting(model: nn.Module, pictures: Pictures) -> Iterator[tuple[Tensor, list[str]]]:
+    """Inside the block, the model runs on the images that are given as the corruption wants it; and where it is changed."""
+    if not isinstance(pictures, Shifted):
+        yield pictures, []
+        return
+    with hooks.replace(model, {pictures.layer: lambda output: output + pictures.offset}):
+        yield pictures.images, [hooks.resolve(model, pictures.layer)[0]]
+
+
+def checked_pictures(model: nn.Module, clean: Pictures, corrupted: Pictures) -> tuple[Pictures, Pictures]:
+    """Clean and corrupted pictures that belong together, on the model's device and in its precision."""
+    clean, corrupted = (_checked(model, each) for each in (clean, corrupted))
+    checked_pair(*(each.images if isinstance(each, Shifted) else each for each in (clean, corrupted)))
+    return clean, corrupted
+
+
+def _checked(model: nn.Module, pictures: Pictures) -> Pictures:
+    if not isinstance(pictures, Shifted):
+        return checked_images(pictures, model)
+    offset = following(checked_finite(pictures.offset, "offsets"), model)
+    return replace(pictures, images=checked_images(pictures.images, model), offset=offset)

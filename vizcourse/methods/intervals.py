@@ -100,6 +100,13 @@ def bootstrap_bounds(
     Arguments and errors as for :func:`bootstrap`; ``over`` is ``(N,)``, one for all numbers of a row.
     """
     _check_draws(level, draws)
+    return _middle(bootstrap_means(values, over=over, draws=draws, seed=seed), level)
+
+
+def bootstrap_means(
+    values: Tensor, *, over: Tensor | None = None, draws: int = 2000, seed: int | torch.Generator = 0
+) -> Tensor:
+    """The means of all draws, ``(draws, …)`` for ``(N, …)``, of which :func:`bootstrap_bounds` takes the middle."""
     values = torch.as_tensor(values, dtype=torch.double).detach().cpu()
     if not values.ndim or not len(values) or not values.isfinite().all():
         raise ValueError("An interval needs at least one value, and all of them finite.")
@@ -113,7 +120,7 @@ def bootstrap_bounds(
     if over is not None:
         under = times @ _rows(over, "over") / count
         means = means / under.view(-1, *[1] * (values.ndim - 1))
-    return _middle(means, level)
+    return means
 
 
 def bootstrap_by_group(

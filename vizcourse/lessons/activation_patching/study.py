@@ -110,8 +110,7 @@ def summary(result: PatchingResult) -> dict:
         "normalised low": numbers(result.normalised_interval[0]),
         "normalised high": numbers(result.normalised_interval[1]),
         "standard deviation": numbers(result.effects.std(dim=0)),
-        # How many of the resamples have their largest mean at each layer: how sure the peak is.
-        "peak": numbers(torch.bincount(result._resampled[0].argmax(dim=1), minlength=result.effects.shape[1]) / 2000),
+        "peak": numbers(result.peak),
     }
 
 
@@ -120,7 +119,7 @@ def study(
 ) -> dict:
     """One sweep in all three metrics, for all pictures and for those of the classes with and without a colour of their own."""
     patched, before, after = logits(model, clean, corrupted, component, window, direction=direction, **options)
-    rival = patching._rival(after, targets)
+    rival = patching.rival(after, targets)
     right = [float((each.argmax(dim=1) == targets).float().mean()) for each in (before, after)]
     found = {
         "component": component,
@@ -237,7 +236,7 @@ def transplant(component: str, window: int, count: int) -> dict:
     for name, lent in donors(some).items():
         patched, _, after = logits(model, scenes.render(lent, 96), corrupted, component, window)
         for metric in ("probability", "logit_difference"):
-            value = functools.partial(measure, targets=targets, metric=metric, against=rivals)
+            value = functools.partial(measure, target=targets, metric=metric, against=rivals)
             each = torch.stack([value(patched[:, layer]) for layer in range(patched.shape[1])], dim=1)
             effects[name, metric] = each - value(after)[:, None]
             found.setdefault(metric, {})[name] = averaged(effects[name, metric])
@@ -254,7 +253,7 @@ def inside(part: str, count: int) -> dict:
     some, images, targets, _ = drawn(count, colours_only=True)
     corrupted = partners(some)
     rivals = torch.tensor([scenes.CLASSES.index(scenes.counterpart(each.object)) for each in some])
-    value = functools.partial(measure, targets=targets, metric="logit_difference", against=rivals)
+    value = functools.partial(measure, target=targets, metric="logit_difference", against=rivals)
     parts = ("pattern", "value") if part == "all" else (part,)
     with torch.no_grad():
         before, after = (value(model(each)) for each in (images, corrupted))
