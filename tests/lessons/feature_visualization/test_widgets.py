@@ -12,16 +12,15 @@ import torch
 from torch import nn
 
 from vizcourse.lessons.feature_visualization import pictures as study
+from vizcourse.lessons.feature_visualization.climb import Climb, spectrum
 from vizcourse.lessons.feature_visualization.widgets import (
     LIVE,
     SWITCHES,
     WIDGETS,
-    Climb,
     DirectionExplorer,
     NeuronBlender,
     Studio,
     shuffled_probability,
-    spectrum,
 )
 from vizcourse.methods import feature_visualization as method
 from vizcourse.models import load
@@ -104,7 +103,7 @@ def test_the_studio_shows_what_the_file_holds(studio):
         studio.set(unit=label, step=paths.steps[-1], **on)
         shown, (_, below, noise) = studio.result, paths.value(layer, number, **on)
         torch.testing.assert_close(shown.picture, paths.frames(layer, number, **on)[-1])
-        assert (shown.below, shown.noise, shown.live) == (below, noise, False)
+        assert (shown.below, shown.noise) == (below, noise)
         assert "Rendered beforehand" in studio.text.value
         studio.set(step=paths.steps[1])
         torch.testing.assert_close(studio.result.picture, paths.frames(layer, number, **on)[1])
@@ -146,7 +145,7 @@ def test_the_climb_goes_on_while_the_learner_looks(live, small):
 def test_a_new_wish_stops_the_old_climb_and_an_old_one_is_remembered(live):
     async def look():
         live.set(layer="relu2", channel=3)
-        old = next(reversed(live._climbs.values()))
+        old = next(reversed(live.climbs.kept.values()))
         live.set(channel=4)
         done = old.steps
         await asyncio.sleep(0.2)
@@ -155,10 +154,10 @@ def test_a_new_wish_stops_the_old_climb_and_an_old_one_is_remembered(live):
     old, done = asyncio.run(look())
     assert old.steps == done
     live.finish()
-    count = len(live._climbs)
+    count = len(live.climbs.kept)
     live.set(channel=3).finish()
     live.set(channel=4)
-    assert len(live._climbs) == count and live.result.steps == live.steps[-1]
+    assert len(live.climbs.kept) == count and live.result.steps == live.steps[-1]
 
 
 def test_without_an_event_loop_one_look_is_taken_and_finish_goes_to_the_end(live):
@@ -177,9 +176,9 @@ def test_without_an_event_loop_one_look_is_taken_and_finish_goes_to_the_end(live
 
 def test_the_channel_stays_inside_the_layer(live):
     live.set(layer="relu3", channel=live.controls["channel"].max)
-    for layer in live.best:
+    for layer in live.climbs.best:
         live.set(layer=layer)
-        assert live.controls["channel"].max == len(live.best[layer]) - 1
+        assert live.controls["channel"].max == len(live.climbs.best[layer]) - 1
     assert live.errors == []
     with pytest.raises(Notice, match="has channels 0 to"):
         live.compute(**live.state | {"channel": 5000})
