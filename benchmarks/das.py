@@ -127,7 +127,7 @@ def table(model, options):
         labels.append(pairs[0][2])
     for number, variable in enumerate(shapes.VARIABLES):
         alignment = das.align_at(sites[0].only(number), labels[0], dim=options.dim, progress=False)
-        print(f"{variable:13} held-out IIA {alignment.score(sites[1].only(number), labels[1])}")
+        print(f"{variable:13} held-out IIA {alignment.score(sites[1].only(number), labels[1]):.0%}")
     print(f"the whole table, pictures drawn: {time.perf_counter() - started:.1f} s")
 
 

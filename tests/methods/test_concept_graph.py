@@ -248,12 +248,11 @@ def test_targets_of_each_picture(toy, target):
         torch.testing.assert_close(importance(toy, PICTURES, rows[:, 1], source), picked[:, 1])
 
 
-def test_chunks_of_pictures_do_not_matter(toy, monkeypatch):
+def test_chunks_of_pictures_do_not_matter(toy):
     source, target = concepts_of(toy, "relu1", 8), concepts_of(toy, "relu3", 3)
     rows = torch.tensor([[0, 2], [2, 2], [1, 0], [0, 1]])
     whole = generalized_integrated_gradients(toy, PICTURES, rows, source, target, positions=True)
-    monkeypatch.setattr(concept_graph, "AT_ONCE", 3)
-    parts = generalized_integrated_gradients(toy, PICTURES, rows, source, target, positions=True)
+    parts = generalized_integrated_gradients(toy, PICTURES, rows, source, target, positions=True, batch=3)
     for name in ("edges", "change", "maps", "gap"):
         torch.testing.assert_close(getattr(parts, name), getattr(whole, name))
 
@@ -400,21 +399,21 @@ def elsewhere(model):
         (lambda m: gig(m, "relu1", "relu9"), "no layer 'relu9'"),
         (lambda m: gig(m, "fc"), "no spatial extent"),
         (lambda m: gig(m, "pool"), "no spatial extent"),
-        (lambda m: gig(m, target=[3]), "classes 0 to 2"),
-        (lambda m: gig(m, target=[-1]), "classes 0 to 2"),
+        (lambda m: gig(m, target=[3]), "classes .* from 0 to 2, not 3"),
+        (lambda m: gig(m, target=[-1]), "classes .* from 0 to 2, not -1"),
         (lambda m: gig(m, target=[]), "targets have shape"),
         (lambda m: gig(m, target=[[0], [1]]), r"\(4, T\)"),
-        (lambda m: gig(m, effect="relu3", target=[6]), "concepts of 'relu3' 0 to 5"),
-        (lambda m: gig(m, images=PICTURES[0]), "N of at least 1"),
+        (lambda m: gig(m, effect="relu3", target=[6]), "concepts of 'relu3' .* 0 to 5, not 6"),
+        (lambda m: gig(m, images=PICTURES[0]), r"images\[None\] makes a batch"),
         (lambda m: gig(m, images=PICTURES * torch.nan), "NaN"),
         (lambda m: generalized_integrated_gradients(m, PICTURES[:2], None, elsewhere(m)), "of 4 pictures and there are 2"),
         (lambda m: generalized_integrated_gradients(m, PICTURES, None, elsewhere(m)), "not of these pictures' activations"),
         (lambda m: generalized_integrated_gradients(m, PICTURES, None, Concepts("relu1", torch.eye(5))), "6 channels"),
         (lambda m: generalized_integrated_gradients(
             m, PICTURES, None, Concepts("relu1", UNIT), Concepts("relu3", torch.eye(5))), "6 channels"),
-        (lambda m: importance(m, PICTURES, [0, 1], Concepts("relu1", UNIT)), "one class for each"),
+        (lambda m: importance(m, PICTURES, [0, 1], Concepts("relu1", UNIT)), "one an image, 4 in all"),
         (lambda m: build_graph(m, PICTURES, CLASSES, []), "at least one layer"),
-        (lambda m: build_graph(m, PICTURES, [0, 1, 2, 3], [Concepts("relu1", UNIT)]), "classes 0 to 2"),
+        (lambda m: build_graph(m, PICTURES, [0, 1, 2, 3], [Concepts("relu1", UNIT)]), "classes .* from 0 to 2, not 3"),
         (lambda m: build_graph(m, PICTURES, CLASSES, [Concepts("relu2", UNIT), Concepts("relu1", UNIT)]), "first to the last"),
     ],
 )  # fmt: skip

@@ -123,7 +123,7 @@ def test_align_finds_the_planted_direction(network, variable, seed):
     site, labels = site_and_labels(network, variable, 5)
     alignment = das.align_at(site, labels, dim=1, seed=seed, steps=300, **QUIET)
     held_out = site_and_labels(network, variable, 50)
-    assert alignment.score(*held_out).value == 1
+    assert alignment.score(*held_out).estimate == 1
     place = equality.VARIABLES.index(variable)
     assert abs(alignment.rotation[:, 0] @ network.directions[:, place]) > 0.95
     assert alignment.losses[-1] < alignment.losses[0]
@@ -148,7 +148,7 @@ def test_boundless_finds_the_width(network):
     site, labels = site_and_labels(network, "left", 5)
     alignment = das.align_boundless(site, labels, **QUIET)
     assert alignment.rotation.shape == (8, 1)
-    assert alignment.score(*site_and_labels(network, "left", 50)).value == 1
+    assert alignment.score(*site_and_labels(network, "left", 50)).estimate == 1
     with pytest.raises(ValueError, match="one source"):
         das.align_boundless(das.Site(network, things(4, 1), [things(4, 2), things(4, 3)], "mix"), labels[:4])
 
@@ -165,22 +165,22 @@ def test_controls_of_the_built_network(network):
             parameter.normal_()
     there = tuple(das.Site(untrained, things(200, seed), things(200, seed + 1), "mix") for seed in (5, 50))
     table = das.controls(site, labels, held_out, dim=1, steps=200, untrained=there, others=[other], **QUIET)
-    assert table["trained on"].value == table["held out"].value == 1
-    assert table["off target 1"].value == 0
+    assert table["trained on"].estimate == table["held out"].estimate == 1
+    assert table["off target 1"].estimate == 0
     for name in ("full swap", "random subspace", "shuffled labels", "untrained network"):
-        assert table[name].value < 0.8, name
+        assert table[name].estimate < 0.8, name
     sweep = das.dimension_sweep(site, labels, held_out, [1, 8], steps=100, **QUIET)
-    assert sweep[1]["held out"].value == 1
+    assert sweep[1]["held out"].estimate == 1
     # All dimensions are the full swap, aligned or not.
-    full = das.full_swap(*held_out).value
-    assert sweep[8]["held out"].value == sweep[8]["random subspace"].value == full == table["full swap"].value
+    full = das.full_swap(*held_out).estimate
+    assert sweep[8]["held out"].estimate == sweep[8]["random subspace"].estimate == full == table["full swap"].estimate
 
 
 def test_a_linear_map_stays_a_projection(network):
     site, labels = site_and_labels(network, "left", 5)
     alignment = das.align_at(site, labels, dim=2, kind="linear", steps=50, **QUIET)
     torch.testing.assert_close(alignment.rotation.T @ alignment.write, torch.eye(2), atol=1e-5, rtol=0)
-    assert alignment.score(site, labels).value > 0.9
+    assert alignment.score(site, labels).estimate > 0.9
 
 
 # ------------------------------------------------------------------------------------------------- subspace illusions
@@ -198,9 +198,9 @@ def illusion():
 
 def test_a_subspace_that_is_not_used_can_still_carry_the_variable():
     site, labels, model = illusion()
-    assert das.full_swap(site, labels).value == 0
+    assert das.full_swap(site, labels).estimate == 0
     alignment = das.align_at(site, labels, dim=1, **QUIET)
-    assert alignment.score(site, labels).value == 1
+    assert alignment.score(site, labels).estimate == 1
     row, null = das.row_null_split(alignment.rotation, model[1].weight)
     assert row.shape == null.shape == (3, 1)
     torch.testing.assert_close(row.abs(), torch.tensor([[0.0], [1.0], [0.0]]), atol=1e-4, rtol=0)
@@ -325,13 +325,13 @@ def test_the_model_is_left_as_it_was(fail):
 
 def test_score():
     found = das.score(torch.tensor([1.0] * 30 + [0.0] * 10))
-    assert found.value == 0.75 and found.count == 40
+    assert found.estimate == 0.75 and found.count == 40
     # The binomial standard error is 0.068.
     assert 0.59 < found.low < 0.66 and 0.84 < found.high < 0.91
     certain = das.score(torch.ones(5))
-    assert (certain.value, certain.low, certain.high) == (1, 1, 1)
-    assert str(found).startswith("75% [")
-    with pytest.raises(ValueError, match="at least one pair"):
+    assert (certain.estimate, certain.low, certain.high) == (1, 1, 1)
+    assert f"{found:.0%}".startswith("75% [")
+    with pytest.raises(ValueError, match="at least one"):
         das.score(torch.tensor([]))
 
 
@@ -350,17 +350,17 @@ def aligned(**changes):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"source": SOURCES[:4]}, "pairs of one shape"),
+        ({"source": SOURCES[:4]}, "must have one shape"),
         ({"source": []}, "at least one base and one source"),
         ({"base": PICTURES[:0], "source": SOURCES[:0]}, "at least one base"),
         ({"base": PICTURES * torch.nan}, "NaN"),
         ({"dim": 7}, "at most 6"),
         ({"dim": 0}, "at least 1"),
         ({"dim": (2, 2)}, "1 source"),
-        ({"labels": LABELS + 1}, "from 0 to 2"),
-        ({"labels": LABELS - 1}, "from 0 to 2"),
-        ({"labels": LABELS[:3]}, "6 whole numbers"),
-        ({"labels": LABELS.float()}, "whole numbers"),
+        ({"labels": LABELS + 1}, "no class 3: .* classes 0 to 2"),
+        ({"labels": LABELS - 1}, "no class -1: .* classes 0 to 2"),
+        ({"labels": LABELS[:3]}, "one label class for each of the 6"),
+        ({"labels": LABELS.float()}, "a whole number"),
         ({"layer": "rel"}, "did you mean 'relu'"),
         ({"kind": "affine"}, "rotation"),
         ({"start": torch.eye(6)[:, :3]}, r"start must be \(6, 2\)"),
@@ -387,7 +387,7 @@ def test_a_layer_without_channels():
         def forward(self, images):
             return torch.stack([self.total(images)] * 2, dim=1)
 
-    with pytest.raises(ValueError, match="no channel axis"):
+    with pytest.raises(ValueError, match="choose a layer with"):
         das.Site(Scalars(), PICTURES, SOURCES, "total")
 
 

@@ -234,7 +234,8 @@ def checked_numbers(
         numbers = torch.empty(0)
     inside = numbers.isfinite() & (numbers >= least) & (numbers <= most)
     if numbers.ndim != 1 or not len(numbers) or not inside.all():
-        raise ValueError(f"{name} must be finite numbers from {least:g} to {most:g}, at least one, not {_few(values)}.")
+        bounds = f" from {least:g}{f' to {most:g}' if most < math.inf else ''}" if least > -math.inf else ""
+        raise ValueError(f"{name} must be finite numbers{bounds}, at least one, not {_few(values)}.")
     return numbers.tolist()
 
 
@@ -244,6 +245,20 @@ def as_numbers(values: Tensor | Sequence, name: str) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float64).detach()
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{name} must be numbers, a tensor or a list of them, not {_kind(values)}.") from None
+
+
+def checked_indices(values: int | Sequence[int] | Tensor, among: int, name: str) -> Tensor:
+    """Whole numbers from 0 to below ``among``, in a tensor of any shape."""
+    try:
+        index = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        index = torch.tensor(torch.nan)
+    if index.numel() and (index.is_floating_point() or index.is_complex() or index.dtype == torch.bool):
+        raise ValueError(f"{name} must be whole numbers, not {_few(values)}.")
+    wrong = index[(index < 0) | (index >= among)]
+    if wrong.numel():
+        raise ValueError(f"{name} must be from 0 to {among - 1}, not {int(wrong.flatten()[0])}.")
+    return index.long()
 
 
 def checked_choice(value: str, choices: Iterable[str], name: str) -> str:

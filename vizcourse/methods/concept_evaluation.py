@@ -14,16 +14,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vizcourse.hooks import Replay, capture, replay
-from vizcourse.methods.concept_graph import (
-    Concepts,
-    Decomposition,
-    decomposed,
-    generalized_integrated_gradients,
-    importance,
-    tail_of,
+from vizcourse.methods.checks import (
+    checked_choice,
+    checked_classes,
+    checked_count,
+    checked_images,
+    checked_logits,
+    not_probabilities,
 )
-from vizcourse.methods.concepts import _check_classes, _classes, check_order
+from vizcourse.methods.concept_graph import decomposed, generalized_integrated_gradients, importance, tail_of
+from vizcourse.methods.concepts import Concepts, Decomposition, Rest, check_order
 from vizcourse.methods.intervals import Interval, bootstrap
 from vizcourse.methods.passes import left_alone
 
@@ -103,24 +103,25 @@ def insertion_deletion(
     Raises:
         ValueError: an order or measure that does not exist, or what GIG itself refuses.
     """
-    if measure not in ("probability", "logit"):
-        raise ValueError(f"There is no measure {measure!r}: choose 'probability' or 'logit'.")
+    checked_choice(measure, ("probability", "logit"), "measure")
+    images = checked_images(images, model)
+    classes = checked_classes(target, len(images))[:, None].to(images.device)
     parts = decomposed(model, images, source)
-    classes = _classes(target, len(images), images.device)[:, None]
     with left_alone(model), torch.no_grad():
-        tail = replay(model, images, parts.concepts.layer)
+        rest = Rest(model, images, parts.concepts.layer, parts.concepts.layout)
 
-        def answers(activations: Tensor, index: Tensor) -> Tensor:
-            logits = tail(activations, index)
-            _check_classes(classes, logits)
-            return logits.gather(1, classes[index])
+        def answers(maps: Tensor, index: Tensor) -> Tensor:
+            return rest(maps, index).to(maps.dtype).gather(1, classes[index])
 
-        def measured(activations: Tensor, index: Tensor) -> Tensor:
+        def measured(maps: Tensor, index: Tensor) -> Tensor:
             if measure == "logit":
-                return answers(activations, index)
-            return tail(activations, index).softmax(1).gather(1, classes[index])
+                return answers(maps, index)
+            return rest(maps, index).to(maps.dtype).softmax(1).gather(1, classes[index])
 
-        _check_classes(classes, tail(tail.activation))
+        logits = checked_logits(rest(rest.maps))
+        checked_classes(classes[:, 0], len(images), logits.shape[1])
+        if measure == "probability":
+            not_probabilities(logits)
         ranked = _order(model, images, classes, parts, None, order, answers, steps, seed)
         grid, insertion, deletion = _curves(measured, parts, ranked, fractions)
     return Curves(grid, insertion[:, 0], deletion[:, 0])
@@ -168,19 +169,19 @@ def interlayer_insertion_deletion(
     Raises:
         ValueError: as :func:`insertion_deletion`; also layers in the wrong order.
     """
-    if score not in ("sum", "max"):
-        raise ValueError(f"There is no score {score!r}: choose 'sum' or 'max' over positions.")
-    if top < 1:
-        raise ValueError("Ask for at least one concept of the later layer at the top.")
-    check_order(model, images, [source.concepts.layer if isinstance(source, Decomposition) else source.layer, effect.layer])
+    checked_choice(score, ("sum", "max"), "score")
+    top, images = checked_count(top, "top"), checked_images(images, model)
     parts = decomposed(model, images, source)
+    check_order(model, images, [parts.concepts.layer, effect.layer])
     with left_alone(model), torch.no_grad():
-        tail = replay(model, images, parts.concepts.layer)
-        classes = tail(tail.activation).argmax(1) if target is None else _classes(target, len(images), images.device)
+        rest = Rest(model, images, parts.concepts.layer, parts.concepts.layout)
+        logits = checked_logits(rest(rest.maps))
+        classes = checked_classes(logits.argmax(1) if target is None else target, len(images), logits.shape[1])
 
-        def projections(activations: Tensor, index: Tensor, kind: str) -> Tensor:
-            maps = torch.einsum("nchw,kc->nkhw", _later(tail, effect.layer, activations, index), effect.vectors)
-            return maps.sum((2, 3)) if kind == "sum" else maps.amax((2, 3))
+        def projections(maps: Tensor, index: Tensor, kind: str) -> Tensor:
+            later = rest.reach(maps, index, effect.layer, effect.layout)
+            found = torch.einsum("nchw,kc->nkhw", later, effect.vectors.to(later))
+            return found.sum((2, 3)) if kind == "sum" else found.amax((2, 3))
 
         every = torch.arange(len(images), device=images.device)
         bottom = {kind: projections(torch.zeros_like(parts.reconstruction), every, kind) for kind in ("sum", score)}
@@ -194,11 +195,11 @@ def interlayer_insertion_deletion(
         matters = importance(model, images, classes, effect, steps=steps).masked_fill(~moves, -torch.inf)
         wanted = matters.topk(top, dim=1).indices
 
-        def answers(activations: Tensor, index: Tensor) -> Tensor:
-            return projections(activations, index, "sum").gather(1, wanted[index])
+        def answers(maps: Tensor, index: Tensor) -> Tensor:
+            return projections(maps, index, "sum").gather(1, wanted[index])
 
-        def measured(activations: Tensor, index: Tensor) -> Tensor:
-            risen = projections(activations, index, score) - bottom[score][index]
+        def measured(maps: Tensor, index: Tensor) -> Tensor:
+            risen = projections(maps, index, score) - bottom[score][index]
             return (risen / change[score][index]).gather(1, wanted[index])
 
         found = {}
@@ -211,14 +212,8 @@ def interlayer_insertion_deletion(
 
 # ---------------------------------------------------------------------------------------------------------------- inside
 
-Answers = Callable[[Tensor, Tensor], Tensor]  # activations (M, C, h, w), the picture of each (M,) -> scores (M, T)
-ROWS = 64  # activations that are run together
-
-
-def _later(tail: Replay, layer: str, activations: Tensor, index: Tensor) -> Tensor:
-    with capture(tail.model, layer, stop=True) as acts:
-        tail(activations, index)
-    return acts[layer]
+Answers = Callable[[Tensor, Tensor], Tensor]  # maps (M, C, h, w), the picture of each (M,) -> scores (M, T)
+ROWS = 64  # maps that are run together
 
 
 def _order(
@@ -243,7 +238,7 @@ def _order(
     if order == "coefficient":
         return coefficients.sum((2, 3))[:, None]
     if order == "gradient":
-        scores = tail_of(model, images, wanted, parts.concepts.layer, effect)
+        scores = tail_of(model, images, wanted, parts.concepts.layer, effect, layout=parts.concepts.layout)
         with torch.enable_grad():
             point = parts.reconstruction.clone().requires_grad_()
             reached = scores(point).sum(0).unbind()
@@ -260,7 +255,7 @@ def _order(
     if order == "random":
         drawn = torch.rand(coefficients.shape[:2], generator=torch.Generator().manual_seed(seed))
         return drawn.to(coefficients)[:, None]
-    raise ValueError(f"There is no order {order!r}: choose one of {', '.join(map(repr, ORDERS))}, or pass scores (N, K).")
+    raise ValueError(f"There is no order {order!r}: choose from {', '.join(ORDERS)}, or pass scores (N, K).")
 
 
 def _answered(answers: Answers, parts: Decomposition, pictures: Tensor, kept: Tensor, *, both: bool = False) -> list[Tensor]:
@@ -276,9 +271,7 @@ def _answered(answers: Answers, parts: Decomposition, pictures: Tensor, kept: Te
 
 def _curves(measured: Answers, parts: Decomposition, scores: Tensor, fractions: int) -> tuple[Tensor, Tensor, Tensor]:
     """The grid ``(S,)``, and both curves ``(N, T, S)``, T being that of the answers."""
-    if fractions < 1:
-        raise ValueError("A curve has at least one step.")
-    present = parts.present
+    present, fractions = parts.present, checked_count(fractions, "fractions")
     rank = scores.masked_fill(~present[:, None], -torch.inf).argsort(dim=2, descending=True, stable=True).argsort(dim=2)
     grid = torch.linspace(0, 1, fractions + 1, device=scores.device)
     many = (grid * present.sum(1, keepdim=True) + 0.5).floor()  # (N, S)

@@ -18,17 +18,25 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm.auto import tqdm
 
-from vizcourse.hooks import capture, replay
+from vizcourse.hooks import Layout
+from vizcourse.methods.checks import (
+    checked_classes,
+    checked_count,
+    checked_finite,
+    checked_images,
+    checked_indices,
+    checked_logits,
+)
 from vizcourse.methods.concepts import (
     Concepts,
     Decomposition,
-    _spatial,
+    Rest,
     check_order,
     decompose,
     extract_concepts,
     pointwise_feature_vectors,
 )
-from vizcourse.methods.passes import left_alone, plain_batch_norms
+from vizcourse.methods.passes import answers, left_alone, plain_batch_norms
 
 __all__ = [
     "Attributions", "Concepts", "Decomposition", "build_graph", "decompose", "decomposed", "extract_concepts",
@@ -37,9 +45,15 @@ __all__ = [
 
 
 def tail_of(
-    model: nn.Module, images: Tensor, target: Tensor | None, source: str, effect: Concepts | None = None
+    model: nn.Module,
+    images: Tensor,
+    target: Tensor | None,
+    source: str,
+    effect: Concepts | None = None,
+    *,
+    layout: Layout | str | None = None,
 ) -> Callable[..., Tensor]:
-    """The function from the activations of a layer, ``(N, C, h, w)``, to the scores of targets, ``(N, T)``.
+    """The function from the maps of a layer, ``(N, C, h, w)``, to the scores of targets, ``(N, T)``.
 
     The score of a concept is the projection of the later layer's vectors on it, summed over the positions; that of a
     class is its logit. Only what lies between is computed.
@@ -50,25 +64,24 @@ def tail_of(
         target: which classes, or which concepts of the effect: ``(T,)`` for all pictures, ``(N, T)`` for each, None for all.
         source: the earlier layer.
         effect: concepts of the later layer, or None for the classes.
+        layout: which axis holds the source's channels, where that cannot be found out.
 
     Returns:
         The function; a second argument says which picture each row belongs to, when they are not all in order.
     """
-    rest = replay(model, images, source)
+    rest = Rest(model, images, source, layout)
 
-    def scores(activations: Tensor, index: Tensor | None = None) -> Tensor:
+    def scores(maps: Tensor, index: Tensor | None = None) -> Tensor:
         if effect is None:
-            every = rest(activations, index)
+            every = rest(maps, index).to(maps.dtype)
         else:
-            with capture(model, effect.layer, stop=True) as acts:
-                rest(activations, index)
-            maps = _spatial(acts[effect.layer], effect.layer)
-            if maps.shape[1] != effect.vectors.shape[1]:
+            later = rest.reach(maps, index, effect.layer, effect.layout)
+            if later.shape[1] != effect.vectors.shape[1]:
                 raise ValueError(
-                    f"Layer {effect.layer!r} has {maps.shape[1]} channels and its concepts {effect.vectors.shape[1]}: take "
+                    f"Layer {effect.layer!r} has {later.shape[1]} channels and its concepts {effect.vectors.shape[1]}: take "
                     "concepts of this layer."
                 )
-            every = torch.einsum("nchw,kc->nk", maps, effect.vectors.to(activations))
+            every = torch.einsum("nchw,kc->nk", later, effect.vectors.to(later))
         if target is None:
             return every
         return every[:, target] if target.ndim == 1 else every.gather(1, target if index is None else target[index])
@@ -78,16 +91,20 @@ def tail_of(
 
 def decomposed(model: nn.Module, images: Tensor, source: Concepts | Decomposition) -> Decomposition:
     """The decomposition of the pictures' activations on concepts; one that is passed is checked to be theirs."""
+    if not isinstance(source, Concepts | Decomposition):
+        raise ValueError(f"The source must be Concepts of a layer or a Decomposition, not a {type(source).__name__}.")
+    concepts = source if isinstance(source, Concepts) else source.concepts
+    maps = pointwise_feature_vectors(model, images, concepts.layer, layout=concepts.layout)
     if isinstance(source, Concepts):
-        return decompose(pointwise_feature_vectors(model, images, source.layer), source)
-    layer, known = source.concepts.layer, len(source.coefficients)
+        return decompose(maps, source)
+    known = len(source.coefficients)
     if known != len(images):
         raise ValueError(f"The decomposition is of {known} pictures and there are {len(images)}: take the same pictures.")
-    maps, whole = pointwise_feature_vectors(model, images, layer), source.reconstruction + source.residual
+    whole = source.reconstruction + source.residual
     if maps.shape != whole.shape or (maps - whole).norm() > 1e-3 * maps.norm():
         raise ValueError(
-            f"The decomposition is not of these pictures' activations in layer {layer!r}: decompose the activations of the "
-            "layer that the concepts come from."
+            f"The decomposition is not of these pictures' activations in layer {concepts.layer!r}: decompose the activations "
+            "of the layer that the concepts come from."
         )
     return source
 
@@ -118,12 +135,13 @@ class Attributions:
 def generalized_integrated_gradients(
     model: nn.Module,
     images: Tensor,
-    target: Tensor | Sequence[int] | None,
+    target: Tensor | Sequence[int] | int | None,
     source: Concepts | Decomposition,
     effect: Concepts | None = None,
     *,
     steps: int = 32,
     positions: bool = False,
+    batch: int = 16,
     progress: bool = True,
 ) -> Attributions:
     """Contribution of each concept of a layer to concepts of a later layer, or to class logits (Eq. 4 to 6 of the paper).
@@ -139,20 +157,23 @@ def generalized_integrated_gradients(
     Args:
         model: any model.
         images: ``(N, 3, H, W)``.
-        target: numbers of the classes, or of the effect's concepts: ``(T,)``, or ``(N, T)`` for other ones in each
-            picture; None for all.
+        target: numbers of the classes, or of the effect's concepts: one or some, ``(T,)``, for all pictures, or ``(N, T)``
+            for other ones in each picture; None for all.
         source: concepts of the earlier layer, or a decomposition of these pictures.
         effect: concepts of the later layer, or None for the classes.
         steps: points on the path.
         positions: also give the contributions position by position.
+        batch: pictures at once; what is kept for each grows with sources and targets.
         progress: show a bar when it takes more than a few seconds.
 
     Raises:
         ValueError: layers in the wrong order, a target that does not exist, a decomposition of other pictures.
     """
+    images = checked_images(images, model)
     parts = decomposed(model, images, source)
     check_order(model, images, [part.layer for part in (parts.concepts, effect) if part is not None])
-    return _attributions(model, images, _wanted(model, images, target, effect), parts, effect, steps, positions, progress)
+    wanted = _wanted(model, images, target, effect)
+    return _attributions(model, images, wanted, parts, effect, steps, positions, batch, progress)
 
 
 def _attributions(
@@ -163,29 +184,30 @@ def _attributions(
     effect: Concepts | None,
     steps: int,
     positions: bool = False,
+    batch: int = 16,
     progress: bool = True,
 ) -> Attributions:
     """The same for a decomposition, layers and targets that are known to be right."""
-    done = []
+    done, source = [], parts.concepts
+    steps, batch = checked_count(steps, "steps"), checked_count(batch, "batch")
     with left_alone(model), plain_batch_norms(model):
-        for start in tqdm(
-            range(0, len(images), AT_ONCE), "contributions", unit="batch", delay=3, leave=False, disable=not progress
-        ):
-            rows = slice(start, start + AT_ONCE)
+        starts = range(0, len(images), batch)
+        for start in tqdm(starts, "contributions", unit="batch", delay=3, leave=False, disable=not progress):
+            rows = slice(start, start + batch)
             some = wanted[rows] if wanted.ndim == 2 else wanted
-            scores = tail_of(model, images[rows], some, parts.concepts.layer, effect)
+            scores = tail_of(model, images[rows], some, source.layer, effect, layout=source.layout)
             whole, coefficients = parts.reconstruction[rows], parts.coefficients[rows]
             with torch.enable_grad():
                 reached = scores(whole.clone().requires_grad_())
             if not reached.requires_grad:
                 name = effect.layer if effect is not None else "the output"
-                raise ValueError(f"{name!r} does not depend on {parts.concepts.layer!r}: choose a layer that feeds the other.")
+                raise ValueError(f"{name!r} does not depend on {source.layer!r}: choose a layer that feeds the other.")
             change = reached.detach() - scores(torch.zeros_like(whole))
             present = parts.present[rows].sum()
             if positions or FORWARD_COSTS * present >= change.numel():
-                edges, maps = _from_targets(scores, whole, coefficients, parts.concepts.vectors, steps, positions)
+                edges, maps = _from_targets(scores, whole, coefficients, source.vectors, steps, positions)
             else:
-                edges = _from_sources(scores, whole, coefficients, parts.concepts.vectors, steps, change.shape[1])
+                edges = _from_sources(scores, whole, coefficients, source.vectors, steps, change.shape[1])
                 maps = None
             done.append(Attributions(edges, change, maps))
     return Attributions(
@@ -195,7 +217,6 @@ def _attributions(
     )
 
 
-AT_ONCE = 16  # pictures; what is kept for each grows with sources and targets
 ROWS = 64  # points on the paths that a backward pass takes together
 FORWARD_ROWS = 256  # derivatives that a forward pass takes together
 FORWARD_COSTS = 1.9  # measured: one derivative forward, in units of a backward pass for a target
@@ -269,20 +290,19 @@ def _plain_attention() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def _wanted(model: nn.Module, images: Tensor, target: Tensor | Sequence[int] | None, effect: Concepts | None) -> Tensor:
+def _wanted(
+    model: nn.Module, images: Tensor, target: Tensor | Sequence[int] | int | None, effect: Concepts | None
+) -> Tensor:
     if effect is not None:
-        there, what = len(effect), f"concepts of {effect.layer!r}"
+        there, what = len(effect), f"The concepts of {effect.layer!r} that are asked for"
     else:
         with left_alone(model), torch.no_grad():
-            there, what = model(images[:1]).shape[1], "classes"
-    wanted = torch.arange(there) if target is None else torch.as_tensor(target).long()
-    wanted = wanted.to(images.device)
-    if wanted.ndim not in (1, 2) or not wanted.numel() or (wanted.ndim == 2 and len(wanted) != len(images)):
+            there, what = checked_logits(answers(model, images[:1])).shape[1], "The classes that are asked for"
+    wanted = torch.atleast_1d(checked_indices(range(there) if target is None else target, there, what)).to(images.device)
+    if wanted.ndim > 2 or not wanted.numel() or (wanted.ndim == 2 and len(wanted) != len(images)):
         raise ValueError(
             f"The targets have shape {tuple(wanted.shape)}: pass (T,) for all pictures, or ({len(images)}, T), a row for each."
         )
-    if not ((wanted >= 0) & (wanted < there)).all():
-        raise ValueError(f"There are {what} 0 to {there - 1}: {wanted.tolist()} asks for another.")
     return wanted
 
 
@@ -290,22 +310,22 @@ def _wanted(model: nn.Module, images: Tensor, target: Tensor | Sequence[int] | N
 
 
 def importance(
-    model: nn.Module, images: Tensor, target: Tensor | Sequence[int], source: Concepts | Decomposition, *, steps: int = 32
+    model: nn.Module,
+    images: Tensor,
+    target: Tensor | Sequence[int] | int,
+    source: Concepts | Decomposition,
+    *,
+    steps: int = 32,
 ) -> Tensor:
     """What each concept contributes to each picture's class logit, over all positions: ``(N, K)``.
 
     Args:
-        target: a class for each picture, ``(N,)``.
+        model, images, source, steps: as in :func:`generalized_integrated_gradients`.
+        target: a class for each picture, ``(N,)``, or one for all.
     """
-    target = _one_for_each(target, images)
+    images = checked_images(images, model)
+    target = checked_classes(target, len(images))
     return generalized_integrated_gradients(model, images, target[:, None], source, steps=steps).edges[:, 0]
-
-
-def _one_for_each(target: Tensor | Sequence[int], images: Tensor) -> Tensor:
-    target = torch.as_tensor(target, device=images.device).long()
-    if target.shape != (len(images),):
-        raise ValueError(f"{tuple(target.shape)} targets for {len(images)} pictures: pass one class for each.")
-    return target
 
 
 def shared_concepts(first: Tensor, second: Tensor, top: int = 3) -> Tensor:
@@ -315,7 +335,7 @@ def shared_concepts(first: Tensor, second: Tensor, top: int = 3) -> Tensor:
         first, second: importance of K concepts in pictures of one class and of the other, ``(N, K)`` each.
         top: how many at most; a concept that speaks against one of the classes is never among them.
     """
-    shares = [part.mean(0).clamp_min(0) for part in (first, second)]
+    shares = [checked_finite(part, "importances").mean(0).clamp_min(0) for part in (first, second)]
     lesser = torch.minimum(*(share / share.sum().clamp_min(1e-12) for share in shares))
     best = lesser.topk(min(top, len(lesser)))
     return best.indices[best.values > 0]
@@ -330,7 +350,7 @@ def _strongest(matters: Tensor, top: int) -> Tensor:
 def build_graph(
     model: nn.Module,
     images: Tensor,
-    target: Tensor | Sequence[int],
+    target: Tensor | Sequence[int] | int,
     concepts: Sequence[Concepts],
     *,
     top: int = 5,
@@ -355,7 +375,7 @@ def build_graph(
     Args:
         model: any model.
         images: ``(N, 3, H, W)``.
-        target: a class for each picture, ``(N,)``.
+        target: a class for each picture, ``(N,)``, or one for all.
         concepts: of several layers, the earliest first.
         top: concepts a layer and class.
         shared: concepts a layer and pair of classes.
@@ -366,14 +386,16 @@ def build_graph(
     """
     if not concepts:
         raise ValueError("A graph needs concepts of at least one layer: pass those of extract_concepts in a list.")
+    images = checked_images(images, model)
     check_order(model, images, [each.layer for each in concepts])
-    target = _one_for_each(target, images)
+    top, shared = checked_count(top, "top"), checked_count(shared, "shared", least=0)
+    target = checked_classes(target, len(images)).to(images.device)
     own = _wanted(model, images, target[:, None], None)
     classes = target.unique().tolist()
     graph = networkx.DiGraph(pictures=len(images), gap=0.0)
     for number in classes:
         graph.add_node(f"class:{number}", layer="class", concept=number, depth=len(concepts), importance=1.0, shared=False)
-    parts = [decompose(pointwise_feature_vectors(model, images, each.layer), each) for each in concepts]
+    parts = [decomposed(model, images, each) for each in concepts]
     chosen: list[list[int]] = []
     for depth, part in enumerate(parts):
         matters = _attributions(model, images, own, part, None, steps).edges[:, 0]

@@ -4,8 +4,9 @@ After Kim, Han, Han and Kwak, "Decompose the model: mechanistic interpretability
 integrated gradients" (2024, arXiv 2409.01610). What the paper leaves open is decided here, and each docstring says so.
 
 A *pointwise feature vector* (PFV) is the channel vector of a layer at one position. A *concept* is a direction in the
-space of a layer's PFVs; a *coefficient* says how much of it stands at a position. Activations are ``(N, C, h, w)``,
-coefficients ``(N, K, h, w)``: one map for each of the K concepts.
+space of a layer's PFVs; a *coefficient* says how much of it stands at a position. Activations are maps ``(N, C, h, w)``,
+however the layer lays them out (tokens make a map of one row), coefficients ``(N, K, h, w)``: one map for each of the K
+concepts. Of a layer that runs several times, the first call is meant.
 """
 
 from __future__ import annotations
@@ -19,10 +20,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from vizcourse.hooks import Layer, capture, replay, resolve
-from vizcourse.methods.passes import left_alone
+from vizcourse.hooks import Layer, Layout, capture, layout_of, replay, resolve
+from vizcourse.methods.checks import (
+    checked_choice,
+    checked_classes,
+    checked_count,
+    checked_finite,
+    checked_images,
+    checked_indices,
+    checked_logits,
+    checked_number,
+)
+from vizcourse.methods.passes import check_order, forward, left_alone, reached
+from vizcourse.methods.receptive_fields import boxes, effective_receptive_field, gradient_receptive_field, spatial
 
-AT_ONCE = 100  # pictures in one pass
+__all__ = [
+    "DICTIONARIES", "Concepts", "Decomposition", "Rest", "Samples", "boxes", "check_order", "contributions", "decompose",
+    "effective_receptive_field", "extract_concepts", "gradient_receptive_field", "pointwise_feature_vectors", "sample_vectors",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,12 +49,14 @@ class Samples:
         vectors: ``(N, C)``.
         images: the number of the picture that each comes from, ``(N,)``.
         positions: where in the layer's map, ``(N, 2)``: row, column.
+        layout: how the layer lays out its activations; None where it can be found out.
     """
 
     layer: str
     vectors: Tensor
     images: Tensor
     positions: Tensor
+    layout: Layout | str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,51 +68,97 @@ class Concepts:
         vectors: ``(K, C)``, each of length one.
         scale: mean length of the vectors they were extracted from; penalties are stated relative to it.
         method: how they were found, a key of :data:`DICTIONARIES`.
+        layout: how the layer lays out its activations; None where it can be found out.
     """
 
     layer: str
     vectors: Tensor
     scale: float = 1.0
     method: str = "bisecting k-means"
+    layout: Layout | str | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def subset(self, indices: Sequence[int] | Tensor) -> Concepts:
         """Some of the concepts, numbered anew."""
-        return replace(self, vectors=self.vectors[torch.as_tensor(indices)])
+        if isinstance(indices, Tensor) and indices.dtype == torch.bool and indices.shape == (len(self),):
+            indices = indices.nonzero()[:, 0]
+        return replace(self, vectors=self.vectors[checked_indices(indices, len(self), "indices")])
 
     def nearest(self, vectors: Tensor, count: int = 10) -> Tensor:
         """The rows of ``vectors`` (N, C) that point most nearly along each concept, nearest first: ``(K, count)``.
 
         By cosine similarity, as in the paper, which names a concept by its nearest sample and shows the next nine.
         """
-        if vectors.shape[1:] != self.vectors.shape[1:]:
+        _checked_vectors(vectors)
+        if vectors.shape[1] != self.vectors.shape[1]:
             raise ValueError(
                 f"These vectors have {vectors.shape[-1]} channels and the concepts of {self.layer!r} "
                 f"{self.vectors.shape[1]}: take vectors of the same layer."
             )
         similarity = self.vectors @ functional.normalize(vectors, dim=1).T
-        return similarity.topk(min(count, len(vectors)), dim=1).indices
+        return similarity.topk(min(checked_count(count, "count"), len(vectors)), dim=1).indices
 
 
 # ------------------------------------------------------------------------------------------ pointwise feature vectors
 
 
-def pointwise_feature_vectors(model: nn.Module, images: Tensor, layer: Layer) -> Tensor:
+def pointwise_feature_vectors(
+    model: nn.Module, images: Tensor, layer: Layer, *, layout: Layout | str | None = None, batch: int = 100
+) -> Tensor:
     """The layer's maps ``(N, C, h, w)``; ``maps[n, :, row, column]`` is one pointwise feature vector.
+
+    Args:
+        model: any model.
+        images: ``(N, 3, H, W)``.
+        layer: with more than one position.
+        layout: which axis holds the layer's channels, where that cannot be found out.
+        batch: pictures in one pass.
 
     Raises:
         ValueError: there is no such layer, it has no spatial extent, or the pictures are not finite.
     """
-    _check_images(images)
-    done = []
-    with left_alone(model), torch.no_grad(), capture(model, layer, stop=True) as acts:
-        for some in images.split(AT_ONCE):
-            model(some)
-            (name,) = acts
-            done.append(_spatial(acts[name], name))
+    images, (name, _), done = checked_images(images, model), resolve(model, layer), []
+    with left_alone(model), torch.no_grad(), capture(model, (name, 0), stop=True) as acts:
+        for some in images.split(checked_count(batch, "batch")):
+            forward(model, some)
+            activation = reached(acts, (name, 0))
+            done.append(_as_maps(activation, layout_of(model, name, activation, images=some, layout=layout), name))
     return torch.cat(done)
+
+
+def _as_maps(activation: Tensor, layout: Layout, name: str) -> Tensor:
+    maps = spatial(layout.to_maps(activation), name)
+    return maps.to(torch.promote_types(maps.dtype, torch.float32))
+
+
+class Rest:
+    """The network from a layer on, as a function of the layer's maps ``(M, C, h, w)``; see :func:`vizcourse.hooks.replay`.
+
+    Attributes:
+        maps: the layer's own, ``(N, C, h, w)``.
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor, layer: Layer, layout: Layout | str | None = None) -> None:
+        self.model, self.tail = model, replay(model, images, layer)
+        activation = self.tail.activation
+        self.layout = layout_of(model, self.tail.name, activation, images=images, layout=layout)
+        self.maps = _as_maps(activation, self.layout, self.tail.name)
+        self._later: dict[str, Layout] = {}
+
+    def __call__(self, maps: Tensor, index: Tensor | None = None) -> Tensor:
+        """The network's output; ``index`` says which picture each row belongs to, when they are not all in order."""
+        return self.tail(self.layout.from_maps(maps).to(self.tail.activation.dtype), index)
+
+    def reach(self, maps: Tensor, index: Tensor | None, layer: str, layout: Layout | str | None = None) -> Tensor:
+        """The maps of a later layer, beyond which nothing is computed."""
+        with capture(self.model, (layer, 0), stop=True) as acts:
+            self(maps, index)
+        later = reached(acts, (layer, 0))
+        if layer not in self._later:  # the layout is the same each time
+            self._later[layer] = layout_of(self.model, layer, later, images=maps, layout=layout)
+        return _as_maps(later, self._later[layer], layer)
 
 
 def contributions(
@@ -105,6 +168,8 @@ def contributions(
     layer: Layer,
     *,
     steps: int = 8,
+    layout: Layout | str | None = None,
+    batch: int = 100,
     progress: bool = True,
 ) -> Tensor:
     """How much each position of a layer contributes to a logit: ``(N, h, w)``.
@@ -116,32 +181,47 @@ def contributions(
         model: gives logits ``(N, classes)``.
         images: ``(N, 3, H, W)``.
         target: class of each picture ``(N,)``, or one for all.
-        layer: with activations ``(N, C, h, w)``.
+        layer: with more than one position.
         steps: points on the path.
+        layout: which axis holds the layer's channels, where that cannot be found out.
+        batch: pictures in one pass.
         progress: show a bar when it takes more than a few seconds.
+
+    Raises:
+        ValueError: what :func:`pointwise_feature_vectors` refuses, a class that does not exist, or a layer on which the
+            logits do not depend.
     """
-    return _maps_and_contributions(model, images, target, layer, steps, progress)[1]
+    return _maps_and_contributions(model, images, target, layer, steps, layout, batch, progress)[1]
 
 
 def _maps_and_contributions(
-    model: nn.Module, images: Tensor, target: Tensor | Sequence[int] | int, layer: Layer, steps: int, progress: bool
+    model: nn.Module,
+    images: Tensor,
+    target: Tensor | Sequence[int] | int,
+    layer: Layer,
+    steps: int,
+    layout: Layout | str | None,
+    batch: int,
+    progress: bool,
 ) -> tuple[Tensor, Tensor]:
-    target = _classes(target, len(images), images.device)
-    _check_images(images)
+    images, steps, batch = checked_images(images, model), checked_count(steps, "steps"), checked_count(batch, "batch")
+    target = checked_classes(target, len(images)).to(images.device)
     done: list[tuple[Tensor, Tensor]] = []
     bar = tqdm(total=len(images), desc="contributions", unit="picture", delay=3, leave=False, disable=not progress)
     with left_alone(model), bar:
-        for some, classes in zip(images.split(AT_ONCE), target.split(AT_ONCE), strict=True):
-            tail = replay(model, some, layer)
-            maps = _spatial(tail.activation, tail.name)
-            total = torch.zeros_like(maps)
+        for some, classes in zip(images.split(batch), target.split(batch), strict=True):
+            rest = Rest(model, some, layer, layout)
+            total = torch.zeros_like(rest.maps)
             for step in range(steps):
-                point = ((step + 0.5) / steps * maps).requires_grad_()
+                point = ((step + 0.5) / steps * rest.maps).requires_grad_()
                 with torch.enable_grad():
-                    logits = tail(point)
-                    _check_classes(classes, logits)
+                    logits = rest(point)
+                    if step == 0:
+                        checked_classes(classes, len(some), checked_logits(logits).shape[1])
+                        if not logits.requires_grad:
+                            raise ValueError(f"The model's logits do not depend on layer {layer!r}: choose another.")
                     total += torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), point)[0]
-            done.append((maps, (maps * total / steps).sum(1)))
+            done.append((rest.maps, (rest.maps * total / steps).sum(1)))
             bar.update(len(some))
     maps, shares = (torch.cat(part) for part in zip(*done, strict=True))
     return maps, shares
@@ -155,6 +235,8 @@ def sample_vectors(
     *,
     steps: int = 8,
     seed: int = 0,
+    layout: Layout | str | None = None,
+    batch: int = 100,
     progress: bool = True,
 ) -> Samples:
     """One pointwise feature vector from each picture, drawn in proportion to its contribution to the class's logit.
@@ -163,10 +245,10 @@ def sample_vectors(
     against the class are never drawn; in a picture where all do, every position is as likely as another.
 
     Args:
-        model, images, target, layer, steps, progress: as in :func:`contributions`.
+        model, images, target, layer, steps, layout, batch, progress: as in :func:`contributions`.
         seed: of the drawing.
     """
-    maps, shares = _maps_and_contributions(model, images, target, layer, steps, progress)
+    maps, shares = _maps_and_contributions(model, images, target, layer, steps, layout, batch, progress)
     weight = shares.clamp_min(0).flatten(1)
     weight = torch.where(weight.sum(1, keepdim=True) > 0, weight, torch.ones_like(weight))
     generator = torch.Generator().manual_seed(seed)
@@ -178,94 +260,8 @@ def sample_vectors(
         vectors=maps.flatten(2)[rows, :, drawn],
         images=rows,
         positions=torch.stack([drawn // columns, drawn % columns], 1),
+        layout=layout,
     )
-
-
-# ---------------------------------------------------------------------------------------------------- receptive fields
-
-
-def effective_receptive_field(model: nn.Module, images: Tensor, layers: Sequence[Layer], positions: Tensor) -> Tensor:
-    """Which pixels made a pointwise feature vector, by the sharing ratio: ``(N, H, W)``.
-
-    Between two layers of the chain, vector ``x_i`` gives the part ``ŷ_ij`` of vector ``y_j``, and shares
-    ``μ_ij = <ŷ_ij, y_j> / |y_j|²`` of it; shares are multiplied along the chain and summed over its ways down to the
-    pixels. What lies between two layers of the chain is taken as linear, with the activation pattern that the picture
-    made (a ReLU passes or blocks, a maximum picks). The shares of a layer sum to one but for what biases gave.
-
-    A share is a gradient times an input, so a pixel with values of zero never has any: with pixels from 0 to 1, a black one.
-    Where that matters, pass the normalised pictures to a model without its normalisation.
-
-    Args:
-        model: any model.
-        images: ``(N, 3, H, W)``.
-        layers: the chain, from the first layer to the one whose vectors are asked about; the closer together, the
-            nearer this is to the layer-by-layer recursion of the source.
-        positions: row and column in the last layer of the chain, one for each picture: ``(N, 2)``.
-
-    Source: Han, Kim and Kwak, "Respect the model: fine-grained and robust explanation with sharing ratio decomposition"
-    (ICLR 2024).
-    """
-    _check_images(images)
-    if not layers:
-        raise ValueError("The chain of layers is empty: name at least the layer whose vectors are asked about.")
-    check_order(model, images, layers)
-    with left_alone(model), torch.enable_grad(), capture(model, list(layers), stop=True) as acts:
-        pixels = images.detach().clone().requires_grad_()
-        model(pixels)
-        chain = [pixels, *(acts[resolve(model, layer)[0]] for layer in layers)]
-        for name, maps in acts.items():
-            _spatial(maps, name)
-        share = torch.zeros_like(chain[-1][:, 0])
-        rows, columns = _checked_positions(positions, chain[-1])
-        share[torch.arange(len(images)), rows, columns] = 1
-        for before, after in zip(chain[-2::-1], chain[:0:-1], strict=True):
-            length = after.detach().square().sum(1).clamp_min(1e-20)
-            pull = after.detach() * (share / length)[:, None]
-            share = (torch.autograd.grad(after, before, pull, retain_graph=True)[0] * before).sum(1).detach()
-    return share
-
-
-def gradient_receptive_field(model: nn.Module, images: Tensor, layer: Layer, positions: Tensor) -> Tensor:
-    """A cheap stand-in for the effective receptive field: ``(N, H, W)``.
-
-    The size of ``∂<v, v'>/∂x · x`` at each pixel, where v is the pointwise feature vector and v' the same, held fixed:
-    the sharing ratio in one step, without its sign. A surrogate, not the source's definition; blind to black pixels, too.
-
-    Args:
-        model: any model.
-        images: ``(N, 3, H, W)``.
-        layer: whose vectors are asked about.
-        positions: ``(N, 2)``.
-    """
-    _check_images(images)
-    with left_alone(model), torch.enable_grad(), capture(model, layer, stop=True) as acts:
-        pixels = images.detach().clone().requires_grad_()
-        model(pixels)
-        (name,) = acts
-        maps = _spatial(acts[name], name)
-        rows, columns = _checked_positions(positions, maps)
-        vectors = maps[torch.arange(len(images)), :, rows, columns]
-        (gradient,) = torch.autograd.grad((vectors * vectors.detach()).sum(), pixels)
-    return (gradient * images).sum(1).abs()
-
-
-def boxes(fields: Tensor, *, share: float = 0.8, margin: int = 6) -> Tensor:
-    """A box around most of each receptive field, with a margin of context: top, left, bottom, right ``(N, 4)``.
-
-    Args:
-        fields: ``(N, H, W)``; their sizes count, not their signs.
-        share: of the field that is kept along each axis.
-        margin: pixels added on each side, within the picture.
-    """
-    ends = []
-    for axis, size in ((2, fields.shape[1]), (1, fields.shape[2])):
-        along = fields.abs().sum(axis).double().cumsum(1)
-        along = along / along[:, -1:].clamp_min(1e-30)
-        first = (along < (1 - share) / 2).sum(1) - margin
-        last = (along < (1 + share) / 2).sum(1) + 1 + margin
-        ends.append((first.clamp(0, size - 1), last.clamp(1, size)))
-    (top, bottom), (left, right) = ends
-    return torch.stack([top, left, bottom, right], 1)
 
 
 # ------------------------------------------------------------------------------------------------------------- concepts
@@ -295,19 +291,23 @@ def extract_concepts(
     Raises:
         ValueError: more concepts than vectors, an unknown method, or vectors that are not finite.
     """
+    layout = None
     if isinstance(vectors, Samples):
-        layer, vectors = vectors.layer, vectors.vectors
-    if vectors.ndim != 2:
-        raise ValueError(f"The vectors have shape {tuple(vectors.shape)}: pass one row for each, (N, channels).")
-    if not vectors.isfinite().all():
-        raise ValueError("The vectors hold NaN or infinite values: mend them first.")
-    count = 8 * vectors.shape[1] if concepts is None else concepts
-    if not 1 <= count <= len(vectors):
+        layer, layout, vectors = vectors.layer, vectors.layout, vectors.vectors
+    _checked_vectors(vectors)
+    count = 8 * vectors.shape[1] if concepts is None else checked_count(concepts, "concepts")
+    if count > len(vectors):
         raise ValueError(f"{count} concepts from {len(vectors)} vectors: sample more pictures, or ask for fewer concepts.")
-    if method not in DICTIONARIES:
-        raise ValueError(f"There is no method {method!r}: choose one of {', '.join(map(repr, DICTIONARIES))}.")
+    checked_choice(method, DICTIONARIES, "method")
     found = DICTIONARIES[method](vectors.detach(), count, seed).to(vectors)
-    return Concepts(layer, functional.normalize(found, dim=1), float(vectors.norm(dim=1).mean()), method)
+    return Concepts(layer, functional.normalize(found, dim=1), float(vectors.norm(dim=1).mean()), method, layout)
+
+
+def _checked_vectors(vectors: Tensor) -> None:
+    if not isinstance(vectors, Tensor) or vectors.ndim != 2 or not vectors.is_floating_point():
+        found = tuple(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
+        raise ValueError(f"Vectors are floats, one row for each, (N, channels), not {found}: pass those of sample_vectors.")
+    checked_finite(vectors, "vectors")
 
 
 def _bisecting_k_means(vectors: Tensor, count: int, seed: int) -> Tensor:
@@ -433,22 +433,24 @@ def decompose(
     Raises:
         ValueError: activations without spatial extent or of another layer.
     """
-    _spatial(activations, concepts.layer)
-    if activations.shape[1] != concepts.vectors.shape[1]:
+    penalty, iterations = checked_number(penalty, "penalty", least=0), checked_count(iterations, "iterations")
+    if not isinstance(activations, Tensor) or not isinstance(concepts, Concepts):
+        raise ValueError("Pass maps, as pointwise_feature_vectors gives them, and the concepts of their layer, in this order.")
+    activations = checked_finite(spatial(activations, concepts.layer), "activations").detach()
+    activations = activations.to(torch.promote_types(activations.dtype, torch.float32))
+    count, channels, height, width = activations.shape
+    if channels != concepts.vectors.shape[1]:
         raise ValueError(
-            f"These activations have {activations.shape[1]} channels and the concepts of {concepts.layer!r} "
+            f"These activations have {channels} channels and the concepts of {concepts.layer!r} "
             f"{concepts.vectors.shape[1]}: take concepts of the same layer."
         )
-    if penalty < 0:
-        raise ValueError(f"The penalty is {penalty}: take zero or more.")
-    count, channels, height, width = activations.shape
-    inputs = activations.detach().permute(0, 2, 3, 1).reshape(-1, channels)
+    inputs = activations.permute(0, 2, 3, 1).reshape(-1, channels)
     threshold = penalty * concepts.scale
     with torch.no_grad():
         coefficients = _lasso(inputs, concepts.vectors.to(inputs), threshold, positive, iterations, concepts.scale)
         reconstruction = (coefficients @ concepts.vectors.to(inputs)).view(count, height, width, channels).permute(0, 3, 1, 2)
-    residual = activations.detach() - reconstruction
-    length = activations.detach().square().sum((1, 2, 3)).clamp_min(1e-30)
+    residual = activations - reconstruction
+    length = activations.square().sum((1, 2, 3)).clamp_min(1e-30)
     return Decomposition(
         concepts=concepts,
         coefficients=coefficients.view(count, height, width, -1).permute(0, 3, 1, 2).contiguous(),
@@ -477,74 +479,3 @@ def _lasso(inputs: Tensor, vectors: Tensor, threshold: float, positive: bool, it
         ahead = coefficients + (momentum - 1) / after * (coefficients - before)
         momentum = after
     return coefficients
-
-
-# --------------------------------------------------------------------------------------------------------------- checks
-
-
-def check_order(model: nn.Module, images: Tensor, layers: Sequence[Layer]) -> list[str]:
-    """The layers' names, when they run in this order.
-
-    Raises:
-        ValueError: there is no such layer, one does not run, or a later one is named first.
-    """
-    names, seen = [resolve(model, layer)[0] for layer in layers], []
-    handles = [
-        resolve(model, name)[1].register_forward_hook(lambda *_, name=name: seen.append(name)) for name in dict.fromkeys(names)
-    ]
-    try:
-        with left_alone(model), torch.no_grad():
-            model(images[:1])
-    finally:
-        for handle in handles:
-            handle.remove()
-    for name in names:
-        if name not in seen:
-            raise ValueError(f"Layer {name!r} does not run in this model's forward pass: choose another.")
-    for first, second in zip(names, names[1:], strict=False):
-        if seen.index(first) >= seen.index(second):
-            raise ValueError(f"Layer {first!r} does not run before {second!r}: name the layers from the first to the last.")
-    return names
-
-
-def _check_images(images: Tensor) -> None:
-    if images.ndim != 4 or not len(images):
-        raise ValueError(f"The pictures have shape {tuple(images.shape)}: pass (N, 3, height, width) with N of at least 1.")
-    if not images.sum().isfinite():
-        raise ValueError("The pictures hold NaN or infinite values: mend them first.")
-
-
-def _spatial(maps: Tensor, name: str) -> Tensor:
-    if maps.ndim != 4 or maps.shape[2] * maps.shape[3] < 2:
-        raise ValueError(
-            f"Layer {name!r} gives {tuple(maps.shape)}, which has no spatial extent: choose a layer with maps "
-            "(N, channels, height, width)."
-        )
-    return maps
-
-
-def _classes(targets: Tensor | Sequence[int] | int, count: int, device: torch.device) -> Tensor:
-    one_for_all = isinstance(targets, int)
-    targets = torch.as_tensor(targets, device=device)
-    if one_for_all:
-        targets = targets.expand(count)
-    if targets.shape != (count,):
-        raise ValueError(f"{tuple(targets.shape)} targets for {count} pictures: pass one class for each, or one for all.")
-    return targets.long()
-
-
-def _check_classes(targets: Tensor, logits: Tensor) -> None:
-    classes = logits.shape[1]
-    if not ((targets >= 0) & (targets < classes)).all():
-        raise ValueError(f"The model has classes 0 to {classes - 1}: there is no class {int(targets.max())}.")
-
-
-def _checked_positions(positions: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
-    positions = torch.as_tensor(positions, device=maps.device)
-    height, width = maps.shape[2:]
-    if positions.shape != (len(maps), 2):
-        raise ValueError(f"The positions have shape {tuple(positions.shape)}: pass row and column for each picture, (N, 2).")
-    rows, columns = positions.unbind(1)
-    if not ((rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)).all():
-        raise ValueError(f"A position lies outside the layer's map of {height} rows and {width} columns.")
-    return rows, columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -11,26 +11,35 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from vizcourse.hooks import Layout, Wanted, capture, first_tensor, layout_of, resolve
+from vizcourse.hooks import Activations, Layer, Layout, Wanted, capture, first_tensor, layout_of, resolve
 
 
 def device_of(model: nn.Module) -> torch.device:
     return next((tensor.device for tensor in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
 
 
-def answers(model: nn.Module, images: Tensor) -> Tensor:
-    """The model's output for images, of which it gets a copy: a first layer that works in place must not reach the caller's.
+def forward(model: nn.Module, images: Tensor) -> object:
+    """What the model returns for images. It gets a copy: a first layer that works in place must not reach the caller's.
 
     Raises:
-        ValueError: the model does not take images of this size, or returns no tensor.
+        ValueError: the model does not take images of this size.
     """
     try:
-        outputs = model(images.clone())
+        return model(images.clone())
     except (RuntimeError, AssertionError) as error:
         size = getattr(model, "input_size", None)
         fix = f"it was made for (N, 3, {size}, {size})." if size else "bring them to the size it was made for."
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"The model does not take images {tuple(images.shape)}: {fix} ({reason})") from error
+
+
+def answers(model: nn.Module, images: Tensor) -> Tensor:
+    """:func:`forward` of a model that returns a tensor.
+
+    Raises:
+        ValueError: the model does not take images of this size, or returns no tensor.
+    """
+    outputs = forward(model, images)
     if not isinstance(outputs, Tensor):
         raise ValueError(f"The model returns a {type(outputs).__name__}, not a tensor: wrap it so that it returns its logits.")
     return outputs
@@ -90,6 +99,14 @@ def _scaled(scale: Tensor, shift: Tensor, hidden: Tensor) -> Tensor:
     return torch.addcmul(shift, hidden, scale)
 
 
+def reached(acts: Activations, layer: str | tuple[str, int]) -> Tensor:
+    """What a captured layer gave; a ValueError where it has not run."""
+    try:
+        return acts[layer]
+    except KeyError as error:
+        raise ValueError(f"Choose another layer: {error.args[0]}.") from None
+
+
 Seen = dict[Wanted | None, tuple[str, Tensor]]
 
 
@@ -114,10 +131,7 @@ def running(
         seen: Seen = {None: ("", images)}
         output = first_tensor(model(images)) if keys else None
         for layer, key in keys.items():
-            try:
-                activation = acts[key] if key != "" else output
-            except KeyError as error:
-                raise ValueError(f"Choose another layer: {error.args[0]}.") from None
+            activation = reached(acts, key) if key != "" else output
             name = key if isinstance(key, str) else key[0]
             if layer not in layouts:  # it is the same in each pass
                 layouts[layer] = layout_of(model, name, activation, images=images, layout=layout)
@@ -128,6 +142,30 @@ def running(
 
     with capture(model, inner, stop=len(inner) == len(keys)) if inner else nullcontext({}) as acts:
         yield run
+
+
+def check_order(model: nn.Module, images: Tensor, layers: Sequence[Layer]) -> list[str]:
+    """The layers' names, when they run in this order; of a layer that runs several times, the first call counts.
+
+    Raises:
+        ValueError: there is no such layer, one does not run, or a later one is named first.
+    """
+    modules, seen = dict(resolve(model, layer) for layer in layers), []
+    names = [resolve(model, layer)[0] for layer in layers]
+    handles = [module.register_forward_hook(lambda *_, name=name: seen.append(name)) for name, module in modules.items()]
+    try:
+        with left_alone(model), torch.no_grad():
+            forward(model, images[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name in names:
+        if name not in seen:
+            raise ValueError(f"Layer {name!r} does not run in this model's forward pass: choose another.")
+    for first, second in zip(names, names[1:], strict=False):
+        if seen.index(first) >= seen.index(second):
+            raise ValueError(f"Layer {first!r} does not run before {second!r}: name the layers from the first to the last.")
+    return names
 
 
 def as_maps(activation: Tensor, name: str) -> Tensor:

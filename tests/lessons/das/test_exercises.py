@@ -40,7 +40,7 @@ def test_the_learners_functions_are_those_of_the_course():
         torch.testing.assert_close(lesson.interchange(own, other, frame), das.interchange(own, other, frame))
         for each in (frame, network.directions[:, [number]]):
             assert float(lesson.iia(network.answer, own, other, each, labels)) == pytest.approx(
-                das.score(site.hits([each], labels)).value
+                das.score(site.hits([each], labels)).estimate
             )
 
 
@@ -65,8 +65,8 @@ def test_the_untrained_network_of_exercise_5_8_beats_its_ceiling():
         labels.append(pairs.counterfactual_labels)
     found = das.align_at(sites[0], labels[0], dim=8, steps=150, progress=False)
     held, ceiling = found.score(sites[1], labels[1]), das.full_swap(sites[1], labels[1])
-    assert held.value > 0.9 and das.random_subspace(sites[1], labels[1], 8).value < 0.5
-    assert ceiling.value == pytest.approx(1 / 3) and len(sites[1].answers.unique()) == 1
+    assert held.estimate > 0.9 and das.random_subspace(sites[1], labels[1], 8).estimate < 0.5
+    assert ceiling.estimate == pytest.approx(1 / 3) and len(sites[1].answers.unique()) == 1
 
 
 def test_other_ways_to_stay_orthonormal_are_accepted():
@@ -218,10 +218,10 @@ def test_a_line_of_a_table_can_be_forged_and_exposed():
     forged = study.line("background", sources="ordinary")
     assert lesson.FORGE.verdict(forged).status == "solved"
     controls = forged.controls()
-    assert controls["full swap"].value == 1 and controls["random subspaces"].value < 0.5
-    assert controls["the same subspace, one cue"].value == controls["full swap, one cue"].value == 0
+    assert controls["full swap"].estimate == 1 and controls["random subspaces"].estimate < 0.5
+    assert controls["the same subspace, one cue"].estimate == controls["full swap, one cue"].estimate == 0
     honest = study.line("background")
-    assert lesson.FORGE.verdict(honest).mistake == "last-layer" and honest.iia.value == 0
+    assert lesson.FORGE.verdict(honest).mistake == "last-layer" and honest.iia.estimate == 0
     with pytest.raises(ValueError, match="'ordinary'"):
         study.line("background", sources="careless")
 

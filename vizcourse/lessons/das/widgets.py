@@ -260,7 +260,7 @@ class RotateByHand(Explorer):
             name: das.align_at(site, labels, dim=1, steps=150, seed=seed, progress=False)
             for name, (site, labels) in self.sites.items()
         }
-        self.found_iia = {name: each.score(*self.sites[name]).value for name, each in self.found.items()}
+        self.found_iia = {name: each.score(*self.sites[name]).estimate for name, each in self.found.items()}
         super().__init__()
 
     def direction(self, angle: float) -> Tensor:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from vizcourse.exercises.core import AnswerExercise, Mistake, Problem
 from vizcourse.lessons.das.study import Line
-from vizcourse.methods.das import Score
+from vizcourse.methods.intervals import Interval
 
 #: What the article reports for its weakest but one cue.
 WANTED = 0.76
@@ -20,21 +20,21 @@ def _network(value):
 def _forged_judge(value):
     if not hasattr(value, "iia") or not hasattr(value, "cue"):
         return 'Hand in what `study.line(…)` gave: `answer("5.10", mine)`.'
-    measured = f"Its IIA is {value.iia}."
+    measured = f"Its IIA is {value.iia:.0%}."
     if _network(value) != FORGED_IN:
         return Problem(f"Yours is {_network(value)}.", mistake="other-network")
     if value.cue == "colour":
         return Problem(mistake="used")
-    if value.iia.value >= WANTED - 1e-9:
+    if value.iia.estimate >= WANTED - 1e-9:
         return None
     if value.layer == "avgpool" and value.sources == "one cue":
         return Problem(measured, mistake="last-layer")
-    return Problem(measured, mistake="not-enough" if value.iia.value else "nothing")
+    return Problem(measured, mistake="not-enough" if value.iia.estimate else "nothing")
 
 
 def _line(cue, layer, sources, share, network=FORGED_IN):
     case = SimpleNamespace(model=SimpleNamespace(name=network))
-    return Line(cue, layer, 8, sources, Score(share, share, share, 18), case=case)
+    return Line(cue, layer, 8, sources, Interval(share, share, share), case=case)
 
 
 FORGE = AnswerExercise(
