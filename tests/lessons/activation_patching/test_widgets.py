@@ -265,7 +265,11 @@ def test_a_thousand_random_changes_leave_no_error_no_hook_and_no_memory(explorer
             return shown[0]
 
         monkeypatch.setattr(explorer, "compute", sometimes)
-        monkeypatch.setattr(explorer, "draw", lambda result, draw=draw, n=computed: draw(result) if n[0] % 100 == 0 else b"-")
+
+        def now_and_then(result, draw=draw, computed=computed, **state):
+            return draw(result, **state) if computed[0] % 100 == 0 else b"-"
+
+        monkeypatch.setattr(explorer, "draw", now_and_then)
         names = list(explorer.controls)
         for step in range(1000):
             if step == 300:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ipywidgets
@@ -29,12 +28,11 @@ from vizcourse.methods.activation_patching import (
     sweep,
     window_layers,
 )
-from vizcourse.widgets import Explorer, Notice, row
+from vizcourse.widgets import Explorer, Notice, between, choice, column, row, slider
 
 #: Components of a transformer block in the order in which they work, with the words for them.
 WORDS = {"attn_out": "attention", "mlp_out": "MLP", "resid": "residual stream"}
 OWN_CELLS, OWN_REGION = "my own", "my rectangle"
-_STYLE = {"description_width": "initial"}
 
 Cell = tuple[str, int]
 
@@ -67,20 +65,24 @@ def _pair(axes: Axes, left: Tensor, right: Tensor, titles: tuple[str, str]) -> f
     return begin
 
 
+def _label(axes: Axes, title: str, across: str, legend: str) -> None:
+    """Title, labels and a legend (where it stands) for probabilities."""
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel(across, fontsize=9)
+    axes.set_ylabel("probability", fontsize=9, labelpad=1)
+    axes.tick_params(labelsize=8)
+    axes.legend(fontsize=7, frameon=False, loc=legend)
+
+
 # --- the patch bay ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Patched:
-    """A pair of pictures, the patched cells, and the logits (classes,) of the three runs."""
+    """The cells that were patched, the index of the right class, and the logits (classes,) of the three runs."""
 
-    clean_picture: Tensor
-    corrupted_picture: Tensor
-    label: int
     cells: tuple[Cell, ...]
-    layers: int
-    tokens: str
-    direction: str
+    label: int
     clean: Tensor
     corrupted: Tensor
     patched: Tensor
@@ -93,6 +95,11 @@ class Patched:
             float(logits[self.label] - logits[rival]) for logits in (self.clean, self.corrupted, self.patched)
         )
         return (patched - corrupted) / (clean - corrupted) if abs(clean - corrupted) > 1e-6 else math.nan
+
+    def shown_classes(self, most: int = 4) -> list[int]:
+        """The right class, what each run answers, and what else the patched run finds likely."""
+        answers = [int(self.corrupted.argmax()), int(self.patched.argmax())]
+        return list(dict.fromkeys([self.label, *answers, *self.patched.topk(most).indices.tolist()]))[:most]
 
 
 class PatchBay(Explorer):
@@ -120,29 +127,20 @@ class PatchBay(Explorer):
         super().__init__()
 
     def make_controls(self) -> dict[str, Any]:
-        cells = {}
-        for component, word in WORDS.items():
-            for layer in range(self.layers):
-                cells[_key(component, layer)] = ipywidgets.ToggleButton(
-                    False,
-                    description=f"{word[0].upper()}{layer}",
-                    tooltip=f"{word} of layer {layer}",
-                    layout=ipywidgets.Layout(width="58px", margin="1px", padding="0"),
-                )
+        directions = [("denoising: clean into corrupted", "denoising"), ("noising: corrupted into clean", "noising")]
+        tokens = [("all", "all"), ("class token only", "class"), ("picture tokens only", "patches")]
+        small = {"width": "58px", "margin": "1px", "padding": "0"}
         return {
-            "picture": ipywidgets.IntSlider(0, 0, len(self.clean) - 1, description="Picture pair", style=_STYLE),
-            "direction": ipywidgets.Dropdown(
-                options=[("denoising: clean into corrupted", "denoising"), ("noising: corrupted into clean", "noising")],
-                description="Direction",
-                style=_STYLE,
-            ),
-            "tokens": ipywidgets.Dropdown(
-                options=[("all", "all"), ("class token only", "class"), ("picture tokens only", "patches")],
-                description="Tokens",
-                style=_STYLE,
-            ),
-            "preset": ipywidgets.Dropdown(options=[*self._presets, OWN_CELLS], description="Cells", style=_STYLE),
-            **cells,
+            "picture": slider("Picture pair", 0, 0, len(self.clean) - 1),
+            "direction": choice("Direction", directions),
+            "tokens": choice("Tokens", tokens),
+            "preset": choice("Cells", [*self._presets, OWN_CELLS]),
+        } | {
+            f"{component}:{layer}": ipywidgets.ToggleButton(
+                description=f"{word[0].upper()}{layer}", tooltip=f"{word} of layer {layer}", layout=small
+            )
+            for component, word in WORDS.items()
+            for layer in range(self.layers)
         }
 
     def arrange(self) -> ipywidgets.Widget:
@@ -150,15 +148,15 @@ class PatchBay(Explorer):
         children = []
         for component, word in WORDS.items():
             children.append(ipywidgets.HTML(f"{word[0].upper()} · {word}"))
-            children += [c[_key(component, layer)] for layer in range(self.layers)]
+            children += [c[f"{component}:{layer}"] for layer in range(self.layers)]
         columns = f"130px repeat({self.layers}, 60px)"
-        grid = ipywidgets.GridBox(children, layout=ipywidgets.Layout(grid_template_columns=columns, overflow="auto"))
-        return ipywidgets.VBox([row(c["picture"], c["preset"], c["direction"], c["tokens"]), grid])
+        grid = ipywidgets.GridBox(children, layout={"grid_template_columns": columns, "overflow": "auto"})
+        return column(row(c["picture"], c["preset"], c["direction"], c["tokens"]), grid)
 
     def settle(self, name: str) -> None:
         if name == "preset" and self.controls["preset"].value != OWN_CELLS:
             self._fill(self._presets[self.controls["preset"].value])
-        elif name.partition(":")[0] in WORDS:
+        elif ":" in name:
             # A tick, so that the colour of the button is not the only sign.
             self.controls[name].icon = "check" if self.controls[name].value else ""
             if not self._filling:
@@ -166,14 +164,13 @@ class PatchBay(Explorer):
 
     def _fill(self, cells: Iterable[Cell]) -> None:
         """Switch on exactly these cells, as one change."""
-        wanted = {_key(*cell) for cell in cells}
+        wanted = {f"{component}:{layer}" for component, layer in cells}
         self._filling = True
         try:
             with self._holding():
-                for component in WORDS:
-                    for layer in range(self.layers):
-                        key = _key(component, layer)
-                        self.controls[key].value = key in wanted
+                for name, control in self.controls.items():
+                    if ":" in name:
+                        control.value = name in wanted
         finally:
             self._filling = False
 
@@ -182,7 +179,7 @@ class PatchBay(Explorer):
         if cells is not None:
             cells = [tuple(cell) for cell in cells]
             for cell in cells:
-                if len(cell) != 2 or _key(*cell) not in self.controls:
+                if len(cell) != 2 or f"{cell[0]}:{cell[1]}" not in self.controls:
                     raise ValueError(
                         f"There is no cell {cell!r}: a cell is (component, layer), the components are "
                         f"{', '.join(WORDS)}, the layers 0 to {self.layers - 1}."
@@ -195,56 +192,44 @@ class PatchBay(Explorer):
     @property
     def cells(self) -> tuple[Cell, ...]:
         """The cells that are switched on, in the order of the network."""
-        return _cells(self.state, self.layers)
+        return self._cells(self.state)
+
+    def _cells(self, state: Mapping[str, Any]) -> tuple[Cell, ...]:
+        places = ((component, layer) for layer in range(self.layers) for component in WORDS)
+        return tuple((component, layer) for component, layer in places if state[f"{component}:{layer}"])
 
     def answer_value(self) -> dict[str, Any]:
         state = self.state
-        return {
-            "cells": list(self.cells),
-            "clean": self.clean[state["picture"]],
-            "corrupted": self.corrupted[state["picture"]],
-            "tokens": state["tokens"],
-            "direction": state["direction"],
-        }
+        pair = {"clean": self.clean[state["picture"]], "corrupted": self.corrupted[state["picture"]]}
+        return {"cells": list(self.cells), "tokens": state["tokens"], "direction": state["direction"], **pair}
 
-    def compute(self, **state: Any) -> Patched:
-        number, cells = state["picture"], _cells(state, self.layers)
-        runs = self._runs[number]
-        patched = runs.patch(cells, tokens=state["tokens"], direction=state["direction"])
-        return Patched(
-            self.clean[number],
-            self.corrupted[number],
-            int(self.labels[number]),
-            cells,
-            self.layers,
-            state["tokens"],
-            state["direction"],
-            runs.clean[0],
-            runs.corrupted[0],
-            patched[0],
-        )
+    def compute(self, picture: int, tokens: str, direction: str, **state: Any) -> Patched:
+        runs, cells = self._runs[picture], self._cells(state)
+        patched = runs.patch(cells, tokens=tokens, direction=direction)
+        return Patched(cells, int(self.labels[picture]), runs.clean[0], runs.corrupted[0], patched[0])
 
-    def draw(self, result: Patched, **_: Any) -> bytes:
+    def draw(self, result: Patched, picture: int, **_: Any) -> bytes:
         figure, axes = _panels((0.01, 0.43), (0.475, 0.1), (0.70, 0.29))
-        corrupted = self.model.classes[int(result.corrupted.argmax())]
-        titles = (f"clean: {self.model.classes[result.label]}", f"corrupted: taken for\n{corrupted}")
-        _pair(axes[0], result.clean_picture, result.corrupted_picture, titles)
-        _draw_cells(axes[1], result.cells, result.layers)
-        shown = _shown_classes(result)
-        runs = {"clean": result.clean, "corrupted": result.corrupted, "patched": result.patched}
-        _draw_runs(axes[2], [self.model.classes[n] for n in shown], {k: v.softmax(0)[shown] for k, v in runs.items()})
+        names, shown = self.model.classes, result.shown_classes()
+        titles = (f"clean: {names[result.label]}", f"corrupted: taken for\n{names[int(result.corrupted.argmax())]}")
+        _pair(axes[0], self.clean[picture], self.corrupted[picture], titles)
+        _draw_cells(axes[1], result.cells, self.layers)
+        runs = [logits.softmax(0)[shown] for logits in (result.clean, result.patched, result.corrupted)]
+        plotting.bars(axes[2], [names[number] for number in shown], *runs, labels=("clean", "patched", "corrupted"))
+        axes[2].set_xlim(0, 1.18)
+        axes[2].set_xticks([0, 0.5, 1])
+        axes[2].set_xlabel("probability", fontsize=9)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Patched, **_: Any) -> str:
+    def describe(self, result: Patched, tokens: str, direction: str, **_: Any) -> str:
         names, label = self.model.classes, result.label
-        clean, corrupted, patched = (
-            float(logits.softmax(0)[label]) for logits in (result.clean, result.corrupted, result.patched)
-        )
-        into = "corrupted" if result.direction == "denoising" else "clean"
+        runs = (result.clean, result.corrupted, result.patched)
+        clean, corrupted, patched = (float(logits.softmax(0)[label]) for logits in runs)
+        into = "corrupted" if direction == "denoising" else "clean"
         count = f"{len(result.cells)} cell{'s' if len(result.cells) != 1 else ''}"
-        tokens = {"all": "all tokens", "class": "class token only", "patches": "picture tokens only"}[result.tokens]
+        where = {"all": "all tokens", "class": "class token only", "patches": "picture tokens only"}[tokens]
         what = (
-            f"{_in_words(result.cells)} patched into the {into} run ({count}, {tokens})"
+            f"{_in_words(result.cells)} patched into the {into} run ({count}, {where})"
             if result.cells
             else f"No cell is on, so nothing is patched: this is the {into} run"
         )
@@ -252,14 +237,6 @@ class PatchBay(Explorer):
             f"{what}. Answer: {names[int(result.patched.argmax())]}. Probability of {names[label]}: clean {clean:.2f}, "
             f"corrupted {corrupted:.2f}, patched {patched:.2f}; normalised logit difference {result.share:.2f}."
         )
-
-
-def _key(component: Any, layer: Any) -> str:
-    return f"{component}:{layer}"
-
-
-def _cells(state: dict[str, Any], layers: int) -> tuple[Cell, ...]:
-    return tuple((component, layer) for layer in range(layers) for component in WORDS if state[_key(component, layer)])
 
 
 def _presets(layers: int) -> dict[str, list[Cell]]:
@@ -280,7 +257,7 @@ def _presets(layers: int) -> dict[str, list[Cell]]:
 
 
 def _in_words(cells: Iterable[Cell]) -> str:
-    """"attention 0, 3; MLP 1": the cells by component."""
+    """ "attention 0, 3; MLP 1": the cells by component."""
     by_component: dict[str, list[str]] = {}
     for component, layer in cells:
         by_component.setdefault(WORDS[component], []).append(str(layer))
@@ -290,8 +267,7 @@ def _in_words(cells: Iterable[Cell]) -> str:
 
 def _draw_cells(axes: Axes, cells: Iterable[Cell], layers: int) -> None:
     """The network from bottom to top, with a cross where a cell is patched."""
-    grid = np.zeros((layers, len(WORDS)))
-    columns = list(WORDS)
+    grid, columns = np.zeros((layers, len(WORDS))), list(WORDS)
     for component, layer in cells:
         grid[layer, columns.index(component)] = 1
         axes.text(columns.index(component), layer, "×", ha="center", va="center", fontsize=8, color="white")
@@ -305,31 +281,6 @@ def _draw_cells(axes: Axes, cells: Iterable[Cell], layers: int) -> None:
     axes.vlines(np.arange(len(columns) - 1) + 0.5, -0.5, layers - 0.5, color="#BBBBBB", lw=0.5)
 
 
-def _shown_classes(result: Patched, most: int = 4) -> list[int]:
-    """The right class, what each run answers, and what else the patched run finds likely."""
-    answers = [int(result.corrupted.argmax()), int(result.patched.argmax())]
-    order = [result.label, *answers, *result.patched.topk(most).indices.tolist()]
-    return list(dict.fromkeys(order))[:most]
-
-
-def _draw_runs(axes: Axes, names: list[str], runs: dict[str, Tensor]) -> None:
-    """Probabilities of some classes in the three runs, told apart by colour and hatching."""
-    places = np.arange(len(names))
-    looks = [(plotting.BLUE, None), (plotting.GREY, "..."), (plotting.ORANGE, "///")]
-    for number, ((label, values), (colour, hatch)) in enumerate(zip(runs.items(), looks, strict=True)):
-        offset = 0.27 * number
-        bars = axes.barh(
-            places + offset, values.tolist(), 0.25, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=label
-        )
-        axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=7)
-    axes.set_yticks(places + 0.27, names, fontsize=9)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.18)
-    axes.set_xticks([0, 0.5, 1])
-    axes.set_xlabel("probability", fontsize=9)
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
-
-
 # --- the corruption mixer --------------------------------------------------------------------------------------------
 
 
@@ -341,19 +292,14 @@ class Corruption:
     strengths: tuple[float, ...]
     apply: Callable[[float], Pictures]
 
-    def in_words(self, level: int) -> str:
-        return f"{self.strengths[level - 1]:g} {self.unit}" if level else "not at all"
-
 
 @dataclass(frozen=True)
 class Mixture:
-    """The sweep of one corruption at one level, beside the totals of all its levels."""
+    """The sweep of one corruption at one level, beside the totals of all its levels.
 
-    kind: str
-    strength: str
-    level: int
-    picture: int
-    clean_picture: Tensor
+    Where the corruption is inside the network, the corrupted picture is the clean one.
+    """
+
     corrupted_picture: Tensor
     inside: bool
     result: PatchingResult
@@ -403,38 +349,24 @@ class CorruptionMixer(Explorer):
         self.results = {
             key: sweep(model, images, corrupted, labels, **options) for key, corrupted in self._made.items() if key[1]
         }
-        untouched = next(iter(self.results.values()))
-        for kind in self.corruptions:
-            self.results[kind, 0] = PatchingResult(
-                torch.zeros_like(untouched.effects),
-                untouched.clean,
-                untouched.clean,
-                untouched.layers,
-                untouched.component,
-                untouched.window,
-                untouched.direction,
-                untouched.metric,
-            )
+        swept = next(iter(self.results.values()))
+        untouched = replace(swept, effects=torch.zeros_like(swept.effects), corrupted=swept.clean)
+        self.results |= {(kind, 0): untouched for kind in self.corruptions}
         super().__init__()
 
     def make_controls(self) -> dict[str, Any]:
         most = max(len(corruption.strengths) for corruption in self.corruptions.values())
         return {
-            "kind": ipywidgets.Dropdown(options=list(self.corruptions), description="Corruption", style=_STYLE),
-            "strength": ipywidgets.IntSlider(most, 0, most, description="Strength"),
-            "picture": ipywidgets.IntSlider(0, 0, len(self.images) - 1, description="Picture"),
+            "kind": choice("Corruption", self.corruptions),
+            "strength": slider("Strength", most, 0, most),
+            "picture": slider("Picture", 0, 0, len(self.images) - 1),
         }
 
     def compute(self, kind: str, strength: int, picture: int) -> Mixture:
-        corruption, corrupted = self.corruptions[kind], self._made[kind, strength]
+        corrupted = self._made[kind, strength]
         inside = not isinstance(corrupted, Tensor)
-        results = [self.results[kind, level] for level in range(len(corruption.strengths) + 1)]
+        results = [self.results[kind, level] for level in range(len(self.corruptions[kind].strengths) + 1)]
         return Mixture(
-            kind,
-            corruption.in_words(strength),
-            strength,
-            picture,
-            self.images[picture],
             (corrupted.images if inside else corrupted)[picture],
             inside,
             results[strength],
@@ -442,51 +374,42 @@ class CorruptionMixer(Explorer):
             tuple(float(one.mean.max()) for one in results),
         )
 
-    def draw(self, result: Mixture, **_: Any) -> bytes:
+    def draw(self, result: Mixture, strength: int, picture: int, **_: Any) -> bytes:
         figure, axes = _panels((0.01, 0.40), (0.46, 0.31), (0.815, 0.175))
         title = "corrupted inside\n(the picture is not)" if result.inside else "corrupted"
-        titles = (f"clean: {self.model.classes[int(self.labels[result.picture])]}", title)
-        _pair(axes[0], result.clean_picture, result.corrupted_picture, titles)
-        found = result.result
+        titles = (f"clean: {self.model.classes[int(self.labels[picture])]}", title)
+        _pair(axes[0], self.images[picture], result.corrupted_picture, titles)
+        found, (low, high) = result.result, result.result.interval
         layers = np.arange(len(found.layers))
-        mean, (low, high) = found.mean.numpy(), found.interval.numpy()
-        axes[1].bar(layers, mean, 0.8, color=plotting.BLUE, label=f"restored, mean of {len(self.images)}")
-        axes[1].errorbar(layers, mean, [np.maximum(mean - low, 0), np.maximum(high - mean, 0)], fmt="none", color="black", lw=1)
-        axes[1].plot(layers, found.effects[result.picture].numpy(), "D", color=plotting.ORANGE, ms=4, label="this picture")
-        total = float(found.total.mean())
-        axes[1].axhline(total, color=plotting.RED, ls="--", lw=1.2, label="total effect")
+        axes[1].bar(layers, found.mean.numpy(), 0.8, color=plotting.BLUE, label=f"restored, mean of {len(self.images)}")
+        rows = torch.stack([found.mean, low, high], dim=1).tolist()
+        plotting.interval(axes[1], layers, rows, color="black", marker="none", capsize=0)
+        axes[1].plot(layers, found.effects[picture].numpy(), "D", color=plotting.ORANGE, ms=4, label="this picture")
+        axes[1].axhline(float(found.total.mean()), color=plotting.RED, ls="--", lw=1.2, label="total effect")
         axes[1].set_ylim(min(-0.1, float(low.min()) - 0.05), 1.08)
         axes[1].set_xticks(layers[::2])
-        word = WORDS.get(found.component, found.component)
-        axes[1].set_xlabel(f"centre of the window of {found.window} ({word})", fontsize=9)
-        axes[1].set_title("given back, layer by layer", fontsize=10)
-        axes[1].set_ylabel("probability", fontsize=9, labelpad=1)
-        axes[1].legend(fontsize=7, frameon=False, loc="upper right")
+        across = f"centre of the window of {self.window} ({WORDS.get(self.component, self.component)})"
+        _label(axes[1], "given back, layer by layer", across, "upper right")
         levels = range(len(result.totals))
         axes[2].plot(levels, result.totals, "s--", color=plotting.RED, ms=4, label="total")
         axes[2].plot(levels, result.best, "o-", color=plotting.BLUE, ms=4, label="best window")
-        axes[2].axvline(result.level, color=plotting.GREY, lw=6, alpha=0.3)
+        axes[2].axvline(strength, color=plotting.GREY, lw=6, alpha=0.3)
         axes[2].set_ylim(-0.1, 1.08)
         axes[2].set_xticks(list(levels))
-        axes[2].set_xlabel("strength", fontsize=9)
-        axes[2].set_title("lost and given back", fontsize=10)
-        axes[2].set_ylabel("probability", fontsize=9, labelpad=1)
-        axes[2].legend(fontsize=7, frameon=False, loc="upper left")
-        for each in axes[1:]:
-            each.tick_params(labelsize=8)
+        _label(axes[2], "lost and given back", "strength", "upper left")
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Mixture, **_: Any) -> str:
-        found = result.result
-        if not result.level:
+    def describe(self, result: Mixture, kind: str, strength: int, picture: int) -> str:
+        if not strength:
             return "Strength 0: nothing is corrupted, so nothing is lost and nothing can be given back."
+        found, corruption = result.result, self.corruptions[kind]
         best = int(found.mean.argmax())
         low, high = found.interval[:, best].tolist()
         return (
-            f"{result.kind[:1].upper()}{result.kind[1:]}, {result.strength}: the probability of the right class falls by "
-            f"{float(found.total.mean()):.2f} on average. The window around layer {best} gives back most: "
+            f"{kind[:1].upper()}{kind[1:]}, {corruption.strengths[strength - 1]:g} {corruption.unit}: the probability of the "
+            f"right class falls by {float(found.total.mean()):.2f} on average. The window around layer {best} gives back most: "
             f"{float(found.mean[best]):.2f} (95 % interval {low:.2f} to {high:.2f}); on this picture "
-            f"{float(found.effects[result.picture, best]):.2f} of {float(found.total[result.picture]):.2f}."
+            f"{float(found.effects[picture, best]):.2f} of {float(found.total[picture]):.2f}."
         )
 
 
@@ -521,16 +444,10 @@ def _corruptions(model: nn.Module, images: Tensor, masks: Tensor | None, partner
 
 @dataclass(frozen=True)
 class Place:
-    """A region of the token grid (rows, columns), and what patching it gives back, layer by layer."""
+    """A region of the token grid (rows, columns), and what patching it gives back of the total, layer by layer."""
 
-    clean_picture: Tensor
-    corrupted_picture: Tensor
-    label: int
     region: Tensor
-    component: str
-    window: int
-    clean: float
-    corrupted: float
+    total: float
     inside: Tensor
     outside: Tensor
     class_token: Tensor
@@ -549,9 +466,7 @@ class WhereInThePicture(Explorer):
     title = "Where in the picture: patch only some places, layer by layer"
     width = 860
 
-    def __init__(
-        self, model: nn.Module, clean: Tensor, corrupted: Tensor, labels: Tensor, masks: Tensor | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, clean: Tensor, corrupted: Tensor, labels: Tensor, masks: Tensor | None = None) -> None:
         _check_pairs(model, clean, corrupted, labels)
         self.model, self.clean, self.corrupted, self.labels = model, clean, corrupted, labels
         self.side = math.isqrt(model.seq_length - 1)
@@ -560,9 +475,10 @@ class WhereInThePicture(Explorer):
             # The tokens that the object touches, as in the lesson's study of the same question.
             self.objects = nn.functional.adaptive_max_pool2d(masks.float(), self.side).bool()
         # Two copies of each pair: one forward pass then measures a region and the rest of the picture together.
-        self._runs = functools.lru_cache(maxsize=None)(
-            lambda number: record(model, clean[[number] * 2], corrupted[[number] * 2], components=tuple(WORDS))
-        )
+        self._runs = [
+            record(model, clean[[number] * 2], corrupted[[number] * 2], components=tuple(WORDS)) for number in range(len(clean))
+        ]
+        self.layers = self._runs[0].layers
         self._class_token = {
             (component, window): sweep(
                 model, clean, corrupted, labels, component=component, window=window, tokens="class", progress=False
@@ -570,9 +486,6 @@ class WhereInThePicture(Explorer):
             for component in WORDS
             for window in (1, 3)
         }
-        for number in range(len(clean)):
-            self._runs(number)
-        self.layers = self._runs(0).layers
         super().__init__()
 
     def make_controls(self) -> dict[str, Any]:
@@ -580,64 +493,43 @@ class WhereInThePicture(Explorer):
         last = self.side - 1
         middle = (last // 3, last - last // 3)
         return {
-            "picture": ipywidgets.IntSlider(0, 0, len(self.clean) - 1, description="Picture pair", style=_STYLE),
-            "component": ipywidgets.Dropdown(
-                options=[(word, name) for name, word in WORDS.items()], value="resid", description="Patch", style=_STYLE
-            ),
-            "window": ipywidgets.Dropdown(options=[1, 3], description="Window", style=_STYLE),
-            "region": ipywidgets.Dropdown(options=regions, description="Region", style=_STYLE),
-            "rows": ipywidgets.IntRangeSlider(value=middle, min=0, max=last, description="Rows"),
-            "columns": ipywidgets.IntRangeSlider(value=middle, min=0, max=last, description="Columns"),
+            "picture": slider("Picture pair", 0, 0, len(self.clean) - 1),
+            "component": choice("Patch", [(word, name) for name, word in WORDS.items()], "resid"),
+            "window": choice("Window", [1, 3]),
+            "region": choice("Region", regions),
+            "rows": between("Rows", middle, 0, last),
+            "columns": between("Columns", middle, 0, last),
         }
 
     def settle(self, name: str) -> None:
         if name in ("rows", "columns"):
             self.controls["region"].value = OWN_REGION
 
-    def compute(
-        self, picture: int, component: str, window: int, region: str, rows: tuple[int, int], columns: tuple[int, int]
-    ) -> Place:
-        if region == OWN_REGION:
-            chosen = torch.zeros(self.side, self.side, dtype=torch.bool)
-            chosen[rows[0] : rows[1] + 1, columns[0] : columns[1] + 1] = True
-        else:
-            chosen = self.objects[picture] if region == "the object" else ~self.objects[picture]
+    def _region(self, picture: int, region: str, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+        """The chosen tokens, (rows, columns), true or false."""
+        if region != OWN_REGION:
+            return self.objects[picture] if region == "the object" else ~self.objects[picture]
+        chosen = torch.zeros(self.side, self.side, dtype=torch.bool)
+        chosen[rows[0] : rows[1] + 1, columns[0] : columns[1] + 1] = True
+        return chosen
+
+    def compute(self, picture: int, component: str, window: int, **state: Any) -> Place:
+        chosen = self._region(picture, **state)
         if not chosen.any():
             raise Notice("This region holds no token: choose another, or draw a rectangle with rows and columns.")
-        runs, label = self._runs(picture), int(self.labels[picture])
-        targets = torch.tensor([label, label])
-        effects = torch.stack(
-            [
-                measure(
-                    runs.patch(
-                        [(component, each) for each in window_layers(layer, window, self.layers)],
-                        tokens=torch.stack([chosen, ~chosen]),
-                    ),
-                    targets,
-                )
-                for layer in range(self.layers)
-            ],
-            dim=1,
-        ) - measure(runs.corrupted, targets)[:, None]
-        return Place(
-            self.clean[picture],
-            self.corrupted[picture],
-            label,
-            chosen,
-            component,
-            window,
-            float(measure(runs.clean, targets)[0]),
-            float(measure(runs.corrupted, targets)[0]),
-            effects[0],
-            effects[1],
-            self._class_token[component, window][picture],
-        )
+        runs, both = self._runs[picture], torch.stack([chosen, ~chosen])
+        labels = self.labels[[picture] * 2]
+        windows = [[(component, each) for each in window_layers(layer, window, self.layers)] for layer in range(self.layers)]
+        patched = torch.stack([measure(runs.patch(cells, tokens=both), labels) for cells in windows], dim=1)
+        clean, corrupted = (measure(logits, labels) for logits in (runs.clean, runs.corrupted))
+        inside, outside = patched - corrupted[:, None]
+        return Place(chosen, float((clean - corrupted)[0]), inside, outside, self._class_token[component, window][picture])
 
-    def draw(self, result: Place, **_: Any) -> bytes:
+    def draw(self, result: Place, picture: int, component: str, window: int, **_: Any) -> bytes:
         figure, axes = _panels((0.01, 0.43), (0.49, 0.50))
-        titles = (f"clean: {self.model.classes[result.label]}", "corrupted\n(framed: patched)")
-        begin = _pair(axes[0], result.clean_picture, result.corrupted_picture, titles)
-        _outline(axes[0], result.region, result.clean_picture.shape[-1] / self.side, begin)
+        titles = (f"clean: {self.model.classes[int(self.labels[picture])]}", "corrupted\n(framed: patched)")
+        begin = _pair(axes[0], self.clean[picture], self.corrupted[picture], titles)
+        _outline(axes[0], result.region, self.clean.shape[-1] / self.side, begin)
         layers = np.arange(self.layers)
         lines = (
             (f"the region, {int(result.region.sum())} tokens", result.inside, "o-", plotting.BLUE),
@@ -646,26 +538,21 @@ class WhereInThePicture(Explorer):
         )
         for label, values, style, colour in lines:
             axes[1].plot(layers, values.numpy(), style, color=colour, ms=4, lw=1.4, label=label)
-        axes[1].axhline(result.clean - result.corrupted, color=plotting.RED, lw=1, ls="-.", label="total effect")
+        axes[1].axhline(result.total, color=plotting.RED, lw=1, ls="-.", label="total effect")
         axes[1].axhline(0, color="black", lw=0.6)
         axes[1].set_ylim(min(-0.1, *(float(values.min()) - 0.05 for _, values, _, _ in lines)), 1.08)
         axes[1].set_xticks(layers[::2])
-        axes[1].tick_params(labelsize=8)
-        centre = "layer" if result.window == 1 else f"centre of the window of {result.window}"
-        axes[1].set_xlabel(f"{centre} ({WORDS[result.component]})", fontsize=9)
-        axes[1].set_title("given back, layer by layer", fontsize=10)
-        axes[1].set_ylabel("probability", fontsize=9, labelpad=1)
-        axes[1].legend(fontsize=7.5, frameon=False, loc="center right")
+        centre = "layer" if window == 1 else f"centre of the window of {window}"
+        _label(axes[1], "given back, layer by layer", f"{centre} ({WORDS[component]})", "center right")
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Place, **_: Any) -> str:
-        total = result.clean - result.corrupted
-        best, other, token = int(result.inside.argmax()), int(result.outside.argmax()), int(result.class_token.argmax())
+    def describe(self, result: Place, component: str, window: int, **_: Any) -> str:
+        best, other, token = (int(each.argmax()) for each in (result.inside, result.outside, result.class_token))
         return (
-            f"{WORDS[result.component].capitalize()}, window {result.window}. Patching the region's "
+            f"{WORDS[component].capitalize()}, window {window}. Patching the region's "
             f"{int(result.region.sum())} of {self.side**2} tokens gives back at most {float(result.inside[best]):.2f} of "
-            f"{total:.2f} (at layer {best}); all other places {float(result.outside[other]):.2f} (layer {other}); the class "
-            f"token alone {float(result.class_token[token]):.2f} (layer {token})."
+            f"{result.total:.2f} (at layer {best}); all other places {float(result.outside[other]):.2f} (layer {other}); the "
+            f"class token alone {float(result.class_token[token]):.2f} (layer {token})."
         )
 
 

@@ -17,7 +17,6 @@ from vizcourse.lessons.activation_patching.exercises.one_layer import PATCH, pat
 from vizcourse.lessons.activation_patching.exercises.smallest_set import (
     SMALLEST_SET,
     TEAM,
-    flower_scene,
     restored_probabilities,
     share_of_difference,
 )
@@ -30,7 +29,6 @@ __all__ = [
     "EXERCISES",
     "TEAM",
     "attribution_estimate",
-    "flower_scene",
     "indirect_effect",
     "normalised_logit_difference",
     "patch_layer",

@@ -13,24 +13,17 @@ from vizcourse.worlds import scenes
 #: The part of a block that a cell of the patch bay stands for.
 _PARTS = {"attn_out": "self_attention", "mlp_out": "mlp"}
 
-
 #: The size of the smallest set, found by trying all sets of one, two and three cells (in this exercise's tests).
 SMALLEST = 3
-
-
 #: One of the sets of that size.
 TEAM = (("mlp_out", 0), ("attn_out", 1), ("mlp_out", 1))
-
-
-def flower_scene():
-    """The scene of 4.7, the last of the twelve with which the notebook fills the patch bay: a blue cornflower."""
-    return scenes.sample(12, seed=40, object=scenes.CLASSES[:16], words="", distractors=())[11]
 
 
 @functools.cache
 def _flower_runs():
     """The network, the corrupted picture, the clean outputs of all cells, and the index of the class to restore."""
-    model, scene = load("vit-scenes"), flower_scene()
+    # A blue cornflower, the last of the twelve scenes with which the notebook fills the patch bay.
+    model, scene = load("vit-scenes"), scenes.sample(12, seed=40, object=scenes.CLASSES[:16], words="", distractors=())[11]
     clean, corrupted = scenes.render([scene, scene.replace(colour="red")], size=96).split(1)
     names = [f"encoder.layers.encoder_layer_{layer}.{part}" for layer in range(12) for part in _PARTS.values()]
     with torch.no_grad(), capture(model, names) as acts:
@@ -63,10 +56,6 @@ def share_of_difference(cells):
 def _brings_back(cells):
     probabilities, label = restored_probabilities(cells), _flower_runs()[-1]
     return int(probabilities.argmax()) == label and float(probabilities[label]) > 0.5
-
-
-def _cell_name(cell):
-    return f"{cell[0]} of layer {cell[1]}"
 
 
 #: Other words for a cell's component: the bay's own buttons say A, M and R.
@@ -118,9 +107,9 @@ def _cells_judge(value):
     )
     if not _brings_back(cells):
         return Problem(measured, mistake="single" if len(cells) == 1 else "not-restored")
-    spare = [cell for cell in cells if _brings_back([other for other in cells if other != cell])]
-    if spare:
-        return Problem(f"You can leave out {_cell_name(spare[0])}, for one. {measured}", mistake="spare-cell")
+    for component, layer in cells:
+        if _brings_back([other for other in cells if other != (component, layer)]):
+            return Problem(f"You can leave out {component} of layer {layer}, for one. {measured}", mistake="spare-cell")
     if len(cells) > SMALLEST:
         return Problem(f"You have {len(cells)}. {measured}", mistake="dead-end")
     return None
