@@ -146,7 +146,7 @@ def test_a_scene_is_frozen_hashable_and_survives_pickling():
     ({"scene": "forrest"}, r"unknown scene 'forrest': choose one of forest"),
     ({"color": "red"}, r"no factor 'color': choose from colour"),
     ({"size": 9}, r"size must be a number from 0\.05 to 1\.5, not 9"),
-    ({"x": float("nan")}, r"x must be a number from 0\.0 to 1\.0, not nan"),
+    ({"x": float("nan")}, r"x must be a number from 0 to 1, not nan"),
     ({"rotation": 3.5}, r"rotation must be a whole number from -180 to 180, not 3\.5"),
     ({"layout": 256}, r"layout must be a whole number from 0 to 255"),
     ({"shadow": "yes"}, r"shadow must be True or False"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vizcourse.worlds import shapes
-from vizcourse.worlds.shapes import Item, Picture
+from vizcourse.worlds.shapes import Item, Picture, sampling
 
 
 def picture(*items, background=(250, 250, 100)):
@@ -193,7 +193,7 @@ def test_the_split_is_a_property_of_the_picture_itself(split, seed):
 def test_splits_take_the_share_of_layouts_that_is_promised():
     rng = np.random.default_rng(0)
     centres = rng.integers(15, 230, (20000, 2, 2))
-    shares = np.bincount(shapes._split_number(shapes._layout_key(centres)), minlength=5) / 20000
+    shares = np.bincount(sampling._split_number(sampling._layout_key(centres)), minlength=5) / 20000
     assert np.abs(shares - [0.6, 0.1, 0.1, 0.1, 0.1]).max() < 0.01
 
 

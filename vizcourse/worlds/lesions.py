@@ -10,7 +10,6 @@ dermatology's ABCD rule: asymmetry, an irregular border, several colours.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -18,6 +17,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from vizcourse.worlds.checking import number, one_of, picture_type, whole
 
 from .gradual import Path
 
@@ -65,28 +66,17 @@ class Lesion:
 
     def __post_init__(self) -> None:
         for name, known in (("diagnosis", CLASSES), ("patch", tuple(PATCHES)), ("corner", CORNERS)):
-            _one_of(name, getattr(self, name), known)
+            one_of(name, getattr(self, name), known)
         for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise ValueError(f"{name} must be a number from {low} to {high}, not {value!r}.")
+            number(name, getattr(self, name), low, high)
         for name, most in (("hairs", 12), ("detail", 2**31)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-                raise ValueError(f"{name} must be a whole number from 0 to {most}, not {value!r}.")
+            whole(name, getattr(self, name), 0, most)
 
     def replace(self, **changes: Any) -> Lesion:
         """The do() operator: the same lesion with some causes changed and all else held fixed."""
         for name in changes:
-            _one_of("A cause of a lesion", name, [field.name for field in fields(self)])
+            one_of("A cause of a lesion", name, [field.name for field in fields(self)])
         return replace(self, **changes)
-
-
-def _one_of(name: str, value: object, known: Sequence[str]) -> None:
-    if value not in known:
-        close = difflib.get_close_matches(str(value), known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}{hint}")
 
 
 def sample(count: int, seed: int, *, patched: Mapping[str, float] | None = None, **fixed: Any) -> list[Lesion]:
@@ -103,7 +93,7 @@ def sample(count: int, seed: int, *, patched: Mapping[str, float] | None = None,
     """
     shares = dict(patched or {})
     for name, chance in shares.items():
-        _one_of("patched", name, CLASSES)
+        one_of("patched", name, CLASSES)
         if not 0 <= chance <= 1:
             raise ValueError(f"patched must hold shares from 0 to 1, not {chance!r} for {name!r}.")
     generator = torch.Generator().manual_seed(seed)
@@ -113,7 +103,7 @@ def sample(count: int, seed: int, *, patched: Mapping[str, float] | None = None,
         number = torch.rand(16, generator=generator).tolist()  # always as many, so that nothing shifts
         normal = torch.randn(len(SIGNS), generator=generator).tolist()
         diagnosis = fixed.get("diagnosis", CLASSES[int(2 * number[0])])
-        _one_of("diagnosis", diagnosis, CLASSES)
+        one_of("diagnosis", diagnosis, CLASSES)
         mean, deviation = _SIGN[diagnosis]
         signs = {name: min(max(mean + deviation * one, 0.0), 1.0) for name, one in zip(SIGNS, normal, strict=True)}
         others = {
@@ -158,10 +148,7 @@ def render(
     listed = [lesions] if isinstance(lesions, Lesion) else list(lesions)
     if not listed:
         raise ValueError("There is nothing to draw: pass one lesion or several.")
-    if isinstance(size, bool) or not isinstance(size, int) or size < 16:
-        raise ValueError(f"size must be a whole number of pixels, 16 or more, not {size!r}.")
-    if dtype not in (torch.float32, torch.uint8):
-        raise ValueError(f"dtype must be torch.float32 or torch.uint8, not {dtype}.")
+    size, dtype = whole("size", size, 16, of="pixels"), picture_type(dtype)
     drawn = [_draw(lesion, size) for lesion in listed]
     pictures = torch.stack([picture for picture, _, _ in drawn])
     if dtype == torch.uint8:
@@ -181,7 +168,7 @@ def turn(lesion: Lesion, factor: str, start: float | None = None, stop: float | 
     Raises:
         ValueError: a factor that is no number, fewer than three steps, or both ends alike.
     """
-    _one_of("The factor to turn", factor, tuple(RANGES))
+    one_of("The factor to turn", factor, tuple(RANGES))
     if steps < 3:
         raise ValueError(f"A gradual intervention needs at least three steps, not {steps}.")
     low, high = RANGES[factor]

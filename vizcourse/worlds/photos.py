@@ -24,6 +24,8 @@ from PIL import Image, ImageOps
 from torch.nn import functional
 from tqdm.auto import tqdm
 
+from vizcourse.worlds.checking import picture_type, whole
+
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 64_000_000  # more than any telephone takes; 192 MB once decoded
 MAX_SIDE = 1024  # a picture whose size was not asked for is not larger than this
@@ -62,8 +64,8 @@ def load(file, size: int | None = None, *, square: bool = True) -> torch.Tensor:
         ValueError: one sentence, when it is no such picture, is damaged, has more than `MAX_BYTES` bytes or
             more than `MAX_PIXELS` pixels. The pixels are counted from the header, before any is decoded.
     """
-    if size is not None and (not isinstance(size, int | np.integer) or not 8 <= size <= 4096):
-        raise ValueError(f"size must be a whole number of pixels from 8 to 4096, or None, not {size!r}")
+    if size is not None:
+        whole("size", size, 8, 4096, of="pixels", instead="None")
     name, content = _read(file)
     image = _open(name, content)
     return _to_tensor(_fit(_decode(name, image, size), size, square))
@@ -317,12 +319,11 @@ def cifar10(
     """
     if split not in ("train", "test"):
         raise ValueError(f'split must be "train" or "test", not {split!r}')
-    if limit is not None and (not isinstance(limit, int | np.integer) or limit < 1):
-        raise ValueError(f"limit must be a whole number, at least 1, or None for all, not {limit!r}")
-    if size is not None and (not isinstance(size, int | np.integer) or not 8 <= size <= 512):
-        raise ValueError(f"size must be a whole number of pixels from 8 to 512, or None for 32, not {size!r}")
-    if dtype not in (torch.float32, torch.uint8):
-        raise ValueError(f"dtype must be torch.float32 or torch.uint8, not {dtype}")
+    if limit is not None:
+        whole("limit", limit, 1, instead="None for all")
+    if size is not None:
+        whole("size", size, 8, 512, of="pixels", instead="None for 32")
+    picture_type(dtype)
 
     tree = _tree(split)
     pixels, numbers = _from_tree(tree, limit) if tree else _from_torchvision(split, limit, download)

@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from vizcourse.worlds.checking import whole
+
 from .factors import Sampler, Scene, label
 from .rendering import check_size, render, render_bytes
 
@@ -29,10 +31,8 @@ class Scenes(Dataset):
     def __init__(self, n: int, seed: int, *, size: int = 96, labels: bool = False,
                  transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
                  bias: Mapping[str, Any] | None = None, **fixed: Any) -> None:
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-            raise ValueError(f"n must be a whole number, 1 or more, not {n!r}")
         check_size(size)
-        self.n, self.size, self.labels, self.transform = int(n), int(size), labels, transform
+        self.n, self.size, self.labels, self.transform = whole("n", n, 1), int(size), labels, transform
         self.sampler = Sampler(seed, bias=bias, **fixed)
 
     def __len__(self) -> int:

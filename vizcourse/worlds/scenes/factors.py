@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from vizcourse.worlds.checking import number, whole
+
 from .lettering import CHARACTERS, LONGEST
 from .vocabulary import (
     CLASSES,
@@ -50,15 +52,9 @@ def _check(factor: str, value: Any) -> Any:
         check_word(factor, value, _WORDS[factor])
         return value
     if factor in _WHOLE:
-        low, high = _WHOLE[factor]
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-            raise ValueError(f"{factor} must be a whole number from {low} to {high}, not {value!r}")
-        return int(value)
+        return whole(factor, value, *_WHOLE[factor])
     if factor in _REAL:
-        low, high = _REAL[factor]
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not low <= value <= high:
-            raise ValueError(f"{factor} must be a number from {low} to {high}, not {value!r}")
-        return float(value)
+        return number(factor, value, *_REAL[factor])
     return value
 
 
@@ -282,9 +278,7 @@ class Sampler:
     can be cut anywhere. ``sample`` is the everyday form."""
 
     def __init__(self, seed: int, *, bias: Mapping[str, Any] | None = None, **fixed: Any) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ValueError(f"seed must be a whole number, 0 or more, not {seed!r}")
-        self.seed = int(seed)
+        self.seed = whole("seed", seed, 0)
         self.bias = _read_bias(bias)
         self.exact: dict[str, Any] = {}
         self.ranges = dict(_RANGES)
@@ -410,7 +404,5 @@ def sample(n: int, seed: int, *, bias: Mapping[str, Any] | None = None, **fixed:
 
     Raises ValueError for an unknown factor or value, or a probability outside 0 to 1.
     """
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-        raise ValueError(f"n must be a whole number, 0 or more, not {n!r}")
     sampler = Sampler(seed, bias=bias, **fixed)
-    return [sampler[i] for i in range(n)]
+    return [sampler[i] for i in range(whole("n", n, 0))]

@@ -15,6 +15,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from vizcourse.worlds.checking import whole
+
 from .factors import Distractor, Scene
 from .geometry import box, cosine, moved, sine
 from .lettering import words_contours, words_width
@@ -411,8 +413,7 @@ def _read_labels(scene: Scene, middle: np.ndarray, behind: Scenery, items: Seque
 
 def check_size(size: int) -> None:
     """Raise a ValueError unless ``size`` is a picture size that can be drawn."""
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or not SMALLEST <= size <= LARGEST:
-        raise ValueError(f"size must be a whole number of pixels from {SMALLEST} to {LARGEST}, not {size!r}")
+    whole("size", size, SMALLEST, LARGEST, of="pixels")
 
 
 def render_bytes(scene: Scene, size: int = 96) -> torch.Tensor:
