@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
-from vizcourse.hooks import LAYOUTS, Layout, capture, layout_of, override, replace, replay, resolve
+from vizcourse.hooks import LAYOUTS, Layout, Recording, capture, constant, layout_of, override, replace, replay, resolve
 
 
 class Shared(nn.Module):
@@ -457,3 +457,121 @@ def test_maps_and_back(name):
     assert torch.equal(maps[:, 1].flatten(), activation.select(layout.channel_axis, 1).flatten())
     with pytest.raises(ValueError, match="is not"):
         layout.to_maps(activation[0])
+
+
+# ------------------------------------------------------------------------------------------------------------ recordings
+
+
+class SharedActivation(nn.Module):
+    """Blocks that share one activation module, which runs inside a block as well as beside the way to its layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        act = nn.GELU()
+        self.blocks = nn.Sequential(*(Block(act) for _ in range(3)))
+        self.act, self.head = act, nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.act(self.blocks(x)))
+
+
+class Block(nn.Module):
+    def __init__(self, act) -> None:
+        super().__init__()
+        self.up, self.act, self.down = nn.Linear(4, 4), act, nn.Linear(4, 4)
+
+    def forward(self, x):
+        return x + self.down(self.act(self.up(x)))
+
+
+@pytest.mark.parametrize("layer", ["blocks.0", "blocks.1.up", "blocks.1.down", "blocks.2", "blocks.2.act", "act", "head"])
+def test_a_shared_activation_is_recalled_call_by_call(layer):
+    torch.manual_seed(0)
+    model, x = SharedActivation().eval(), torch.randn(3, 4)
+    tail = replay(model, x, layer)
+    changed = tail.activation * torch.tensor([1.5, -0.5, 2.0, 1.0][: tail.activation.shape[1]])
+    with torch.no_grad(), replace(model, {(layer, 0): changed}):
+        expected = model(x)
+    with torch.no_grad():
+        torch.testing.assert_close(tail(changed), expected)
+        torch.testing.assert_close(tail(changed[[2, 0]], index=torch.tensor([2, 0])), expected[[2, 0]])
+
+
+def test_a_recording_is_run_again_from_any_of_its_layers(resnet):
+    images = torch.randn(2, 3, 64, 64)
+    layers = ["layer1.0", "layer2.1.conv2", "layer3"]
+    before = traces(resnet)
+    recording = Recording(resnet, images, layers)
+    assert traces(resnet) == before
+    with torch.no_grad(), capture(resnet, layers) as acts:
+        assert torch.equal(recording.output, resnet(images))
+    assert list(recording.outputs) == layers and recording.runs == dict.fromkeys(layers, 1)
+    for layer in layers:
+        assert torch.equal(recording.activation(layer), acts[layer])
+        half = recording.activation(layer) / 2
+        with torch.no_grad(), replace(resnet, {layer: half}):
+            expected = resnet(images)
+        ran = []
+        handle = resnet.layer1[0].conv1.register_forward_hook(lambda *_, ran=ran: ran.append(1))
+        with torch.no_grad(), override(resnet, {layer: constant(half)}):
+            torch.testing.assert_close(recording.run(layer), expected)
+        handle.remove()
+        assert ran == []  # it is in or beside all three layers
+    with torch.no_grad():
+        torch.testing.assert_close(recording.run("layer3", first=1), recording.output[:1], rtol=1e-4, atol=1e-5)
+
+
+class WorksInPlace(nn.Module):
+    """Changes its own input, and what a remembered module returned, in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        x -= 0.5
+        return self.second(self.first(x).relu_()).mean((2, 3))
+
+
+def test_work_in_place_reaches_neither_the_pictures_nor_the_memory():
+    torch.manual_seed(0)
+    model, images = WorksInPlace().eval(), torch.rand(1, 3, 4, 4)
+    given = images.clone()
+    tail = replay(model, images, "second")
+    with torch.no_grad():
+        expected = model(given.clone())
+        rows = torch.cat([tail.activation, tail.activation * 2])
+        for _ in range(2):  # one picture serves two rows, which share what it is computed on
+            torch.testing.assert_close(tail(rows), torch.cat([expected, expected * 2]))
+            torch.testing.assert_close(tail(tail.activation), expected)
+    assert torch.equal(images, given)
+
+
+def test_what_never_runs_is_not_taken_in_silence(resnet):
+    x = torch.randn(1, 3, 32, 32)
+    resnet.aside = nn.Conv2d(3, 3, 1)
+    try:
+        with pytest.raises(ValueError, match="'aside' does not run"), replace(resnet, {"aside": torch.zeros(1)}):
+            resnet(x)
+        with pytest.raises(ValueError, match="'layer1.0.relu' runs only 2 times"):
+            with replace(resnet, {("layer1.0.relu", 2): torch.zeros(1)}):
+                resnet(x)
+        with pytest.raises(ValueError, match="'aside' does not run in a forward pass"):
+            replay(resnet, x, "aside")
+        with replace(resnet, {"layer4": torch.zeros(1)}), capture(resnet, "layer1", stop=True):
+            assert resnet(x) is None  # a pass that was stopped is no such case
+    finally:
+        del resnet.aside
+
+
+def test_a_layer_whose_first_axis_does_not_count_the_pictures_is_refused():
+    class Windows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.head = nn.Linear(3, 3), nn.Linear(12, 2)
+
+        def forward(self, x):
+            return self.head(self.inner(x.reshape(-1, 3)).reshape(len(x), 12))
+
+    with pytest.raises(ValueError, match=r"gives \(8, 3\) for 2 pictures: its first axis does not count"):
+        replay(Windows(), torch.randn(2, 12), "inner")

@@ -495,8 +495,8 @@ def replace(model: nn.Module, replacements: Mapping[Wanted, Replacement]) -> Ite
         for name, calls in plan.items():
             most = max(call or 0 for call in calls)
             if output is not None and counts[name] <= most:  # None: the pass was stopped early
-                often = f"only {counts[name]} times" if counts[name] else "not"
-                raise ValueError(f"Layer {name!r} does {often} run in a forward pass, so nothing of it can be replaced.")
+                often = f"runs only {counts[name]} times" if counts[name] else "does not run"
+                raise ValueError(f"Layer {name!r} {often} in a forward pass, so there is nothing to replace: choose another.")
 
     reset()
     with ExitStack() as stack:
