@@ -12,8 +12,8 @@ from vizcourse.models import load
 
 
 def test_the_shipped_results_are_whole():
-    stored = study.read()
-    assert set(stored) == set(study.PARTS)
+    stored = study.STUDY.results()
+    assert set(stored) == set(study.STUDY.parts)
     rows = stored["factors"]["result"]
     assert len(rows) == 3 * (len(study.FACTORS) + len(study.SEEN))
     assert sum(row["planted bits"] for row in rows) == 5  # the animal in all three, the fur in two
@@ -26,11 +26,11 @@ def test_the_shipped_results_are_whole():
     runs = stored["training"]["result"]
     assert len(runs) == len({(row["bias"], row["seed"], row["step"]) for row in runs})
     assert {row["step"] for row in runs} == set(study.CHECKPOINTS)
-    assert study.FILE.stat().st_size < 200_000
+    assert (study.STUDY.folder / "study.json").stat().st_size < 200_000
 
 
 def test_the_conflicts_are_whole_and_know_the_unbiased_network():
-    rows = study.read()["conflicts"]["result"]
+    rows = study.STUDY.results()["conflicts"]["result"]
     assert {(row["factor"], row["network"]) for row in rows} == {(f, n) for f in study.FACTORS for n in study.NETWORKS}
     found = {(row["factor"], row["network"]): row for row in rows}
     for row in rows:
@@ -43,20 +43,12 @@ def test_the_conflicts_are_whole_and_know_the_unbiased_network():
 
 
 def test_the_plasters_are_whole():
-    rows = study.read()["plasters"]["result"]
+    rows = study.STUDY.results()["plasters"]["result"]
     assert len(rows) == 2 * 5 * 3
     found = {(row["network"], row["diagnosis"], row["factor"]): row for row in rows}
     worst = found["lesions-biased", "melanoma", "plaster"]
     assert worst["nevus at first"] < 0.3 and worst["nevus at last"] > 0.8
     assert worst["interval"][0] > found["lesions-mixed", "melanoma", "plaster"]["interval"][1]
-
-
-def test_finished_runs_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("VIZCOURSE_CACHE", str(tmp_path))
-    asked = []
-    for _ in range(2):
-        found = study.kept(["a", 1], lambda: asked.append(1) or [{"score": 0.123456789}])
-    assert found == [{"score": 0.12346}] and len(asked) == 1
 
 
 def test_a_new_last_layer_has_two_classes_and_leaves_the_random_state_alone():
@@ -67,19 +59,15 @@ def test_a_new_last_layer_has_two_classes_and_leaves_the_random_state_alone():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("part", study.PARTS)
+@pytest.mark.parametrize("part", study.STUDY.parts)
 def test_each_part_runs(part, monkeypatch, tmp_path):
     monkeypatch.setenv("VIZCOURSE_CACHE", str(tmp_path))
     monkeypatch.setattr(study, "FACTORS", ("colour", "size"))
     monkeypatch.setattr(study, "SEEN", {"size": (0.44, 0.76)})
-    result = study.rounded(study.PARTS[part](**study.TRIAL[part]))
-    assert json.loads(json.dumps(result)) == result
+    found = study.STUDY.parts[part].measure(**study.STUDY.parts[part].quick)
+    assert found["result"] and json.loads(json.dumps(found)) == found
 
 
 def test_the_same_seed_trains_the_same_network():
-    first, again = (study.training(**study.TRIAL["training"]) for _ in range(2))
+    first, again = (study.training(**study.STUDY.parts["training"].quick) for _ in range(2))
     assert first == again and first[0] != first[1]
-
-
-def test_rounding():
-    assert study.rounded({"a": [0.123456789, 3], "b": (1e-9,)}) == {"a": [0.12346, 3], "b": [1e-9]}

@@ -1,33 +1,25 @@
 """Lesson 07's long measurements: every factor and network, cue conflicts, the test's level and power, training runs.
 
-    python -m vizcourse.lessons.gradual_interventions.study                 # all parts, about an hour on one core
-    python -m vizcourse.lessons.gradual_interventions.study factors power   # some of them
-    python -m vizcourse.lessons.gradual_interventions.study --trial         # a few pictures and runs, to standard output
-
-Writes study.json, part by part. What the numbers mean is said in the lesson.
+About an hour on one core. What the numbers mean is said in the lesson.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
-import hashlib
-import json
-import os
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from vizcourse.methods.intervals import bootstrap
 from vizcourse.methods.property_gradients import logits, permutation_test, property_effect, respond
 from vizcourse.models import evaluation, load
+from vizcourse.studies import Cell, Part, Study, bar, kept, rounded
 from vizcourse.worlds import gradual, lesions, scenes
 
-FILE = Path(__file__).with_name("study.json")
 NETWORKS = ("pets-unbiased", "pets-dark-cats", "pets-dark-dogs")
 PETS = {"object": ("cat", "dog")}
 SEED = 707  # the networks were trained on seed 10 and measured on seed 20
@@ -49,26 +41,27 @@ def planted(network: str, factor: str) -> float:
 
 def factors(count: int = 48, steps: int = 16) -> list[dict]:
     """One row for each factor, range and network: score, span, significance and flips over many scenes."""
-    drawn = scenes.sample(count, SEED, **PETS)
-    nets = {name: load(name) for name in NETWORKS}
-    targets = torch.tensor([int(scene.object == "dog") for scene in drawn])
-    rows = []
     ranges = [(factor, "wide", None, None) for factor in FACTORS]
     ranges += [(factor, "seen", *ends) for factor, ends in SEEN.items()]
-    for factor, width, start, stop in tqdm(ranges, desc="factors"):
-        paths = [gradual.turn(scene, factor, start, stop, steps=steps) for scene in drawn]
-        pictures = torch.stack([path.pictures for path in paths])
-        places = torch.linspace(0, 1, steps)
-        for name, net in nets.items():
-            effect = property_effect(net, pictures, targets, places, permutations=999, batch=250)
-            score = bootstrap(effect.score)
-            rows.append({
-                "factor": factor, "range": width, "network": name, "planted bits": planted(name, factor),
-                "score": score.estimate, "interval": (score.low, score.high), "median span": float(effect.span.median()),
-                "largest span": float(effect.span.max()),
-                "significant": share(effect.p_value <= 0.05), "flips": share(effect.flips),
-                "negligible but significant": share((effect.p_value <= 0.05) & (effect.span < 0.01)),
-            })
+    return [row for each in bar(ranges, "factors") for row in of_a_factor(*each, count=count, steps=steps)]
+
+
+def of_a_factor(factor: str, width: str, start=None, stop=None, *, count: int = 48, steps: int = 16) -> list[dict]:
+    """The rows of one factor, turned from start to stop, as far as `gradual.RANGES` where these are None."""
+    drawn = scenes.sample(count, SEED, **PETS)
+    targets = torch.tensor([int(scene.object == "dog") for scene in drawn])
+    pictures = torch.stack([gradual.turn(scene, factor, start, stop, steps=steps).pictures for scene in drawn])
+    rows = []
+    for name in NETWORKS:
+        effect = property_effect(load(name), pictures, targets, torch.linspace(0, 1, steps), permutations=999, batch=250)
+        score = bootstrap(effect.score)
+        rows.append({
+            "factor": factor, "range": width, "network": name, "planted bits": planted(name, factor),
+            "score": score.estimate, "interval": (score.low, score.high), "median span": float(effect.span.median()),
+            "largest span": float(effect.span.max()),
+            "significant": share(effect.p_value <= 0.05), "flips": share(effect.flips),
+            "negligible but significant": share((effect.p_value <= 0.05) & (effect.span < 0.01)),
+        })
     return rows
 
 
@@ -85,8 +78,8 @@ def conflicts(count: int = 60) -> list[dict]:
     """
     pairs = [(name, factor) for name in NETWORKS for factor in FACTORS]
     return [
-        kept(["conflict", name, factor, count], functools.partial(_conflict, name, factor, count))
-        for name, factor in tqdm(pairs, desc="conflicts")
+        kept(["07", "conflicts", name, factor, count], functools.partial(_conflict, name, factor, count))
+        for name, factor in bar(pairs, "conflicts")
     ]
 
 
@@ -139,14 +132,8 @@ def null(runs: int = 1000) -> dict:
     but with a correlation of neighbouring steps, as when something else drifts along.
     """
     results: dict = {"runs": runs, "networks": [], "few shuffles": [], "neighbours alike": []}
-    images = scenes.render(scenes.sample(800 if runs > 100 else 120, SEED + 1, **PETS), 64)
     generator = torch.Generator().manual_seed(0)
-    for name in tqdm(NETWORKS, desc="null"):
-        responses = respond(load(name), images, target=1, batch=250)
-        for steps in (10, 30, 100):
-            curves = responses[torch.rand(runs, len(responses), generator=generator).topk(steps).indices]
-            p_value = permutation_test(curves, permutations=999, seed=1).p_value
-            results["networks"].append({"network": name, "steps": steps, "false positives": share(p_value <= 0.05)})
+    results["networks"] = list(_on_unrelated_scenes(generator, runs, 800 if runs > 100 else 120))
     noise = torch.randn(runs, 30, generator=generator)
     for permutations in (19, 39, 99, 999):
         for published in (False, True):
@@ -171,6 +158,23 @@ def null(runs: int = 1000) -> dict:
     return results
 
 
+def _on_unrelated_scenes(generator: torch.Generator, runs: int, count: int) -> Iterator[dict]:
+    images = scenes.render(scenes.sample(count, SEED + 1, **PETS), 64)
+    for name in bar(NETWORKS, "null"):
+        responses = respond(load(name), images, target=1, batch=250)
+        for steps in (10, 30, 100):
+            curves = responses[torch.rand(runs, count, generator=generator).topk(steps).indices]
+            p_value = permutation_test(curves, permutations=999, seed=1).p_value
+            yield {"network": name, "steps": steps, "false positives": share(p_value <= 0.05)}
+
+
+def _null_cell() -> Cell:
+    """The first network's answers to unrelated scenes, ten steps: each run as it was."""
+    row = next(_on_unrelated_scenes(torch.Generator().manual_seed(0), 1000, 800))
+    stored = STUDY.stored("null")["result"]["networks"][0]["false positives"]
+    return Cell.near(f"false alarms of {row['network']}, ten steps", row["false positives"], stored, 0.003)
+
+
 # ------------------------------------------------------------------------------------ plasters beside skin lesions
 
 LESION_NETWORKS = ("lesions-unbiased", "lesions-biased", "lesions-mixed")
@@ -181,29 +185,26 @@ def plasters(count: int = 100, steps: int = 8) -> list[dict]:
 
     "plaster" blends a coloured one in, "skin plaster" one of the skin's own tone; the three signs run from 0 to 1.
     """
-    nets = {name: load(name) for name in LESION_NETWORKS}
-    rows = []
-    for diagnosis in tqdm(lesions.CLASSES, desc="plasters"):
-        drawn = lesions.sample(count, SEED + 7, diagnosis=diagnosis)
-        for factor in ("plaster", "skin plaster", *lesions.SIGNS):
-            number = "opacity" if "plaster" in factor else factor
-            patch = {"patch": "skin"} if factor == "skin plaster" else {}
-            pictures = torch.stack([
-                lesions.turn(lesion.replace(**patch), number, steps=steps).pictures for lesion in drawn
-            ])
-            for name, net in nets.items():
-                effect = property_effect(
-                    net, pictures, lesions.CLASSES.index("nevus"), torch.linspace(0, 1, steps), permutations=199, batch=250
-                )
-                score, change = bootstrap(effect.score), bootstrap(effect.change)
-                first, last = (effect.responses[:, step] > 0.5 for step in (0, -1))
-                rows.append({
-                    "factor": factor, "diagnosis": diagnosis, "network": name, "pictures": count, "score": score.estimate,
-                    "interval": (score.low, score.high),
-                    "change": change.estimate, "change interval": (change.low, change.high),
-                    "nevus at first": share(first), "nevus at last": share(last), "flips": share(effect.flips),
-                    "significant": share(effect.p_value <= 0.05),
-                })
+    turned = [(kind, factor) for kind in lesions.CLASSES for factor in ("plaster", "skin plaster", *lesions.SIGNS)]
+    return [row for each in bar(turned, "plasters") for row in of_a_sign(*each, count=count, steps=steps)]
+
+
+def of_a_sign(diagnosis: str, factor: str, *, count: int = 100, steps: int = 8) -> list[dict]:
+    """The rows of one property of the lesions with one diagnosis."""
+    number, patch = ("opacity" if "plaster" in factor else factor), ({"patch": "skin"} if factor == "skin plaster" else {})
+    drawn = lesions.sample(count, SEED + 7, diagnosis=diagnosis)
+    pictures = torch.stack([lesions.turn(lesion.replace(**patch), number, steps=steps).pictures for lesion in drawn])
+    nevus, rows = lesions.CLASSES.index("nevus"), []
+    for name in LESION_NETWORKS:
+        effect = property_effect(load(name), pictures, nevus, torch.linspace(0, 1, steps), permutations=199, batch=250)
+        score, change = bootstrap(effect.score), bootstrap(effect.change)
+        first, last = (effect.responses[:, step] > 0.5 for step in (0, -1))
+        rows.append({
+            "factor": factor, "diagnosis": diagnosis, "network": name, "pictures": count, "score": score.estimate,
+            "interval": (score.low, score.high), "change": change.estimate, "change interval": (change.low, change.high),
+            "nevus at first": share(first), "nevus at last": share(last), "flips": share(effect.flips),
+            "significant": share(effect.p_value <= 0.05),
+        })
     return rows
 
 
@@ -219,27 +220,34 @@ SHAPES = {
 
 def power(runs: int = 500) -> list[dict]:
     """Share of runs with p ≤ 0.05 against the size of the effect: span of the curve over the deviation of the noise."""
+    return [_found(*each) for each in bar(list(_planned(runs)), "power")]
+
+
+def _planned(runs: int) -> Iterator[tuple[dict, Tensor, int]]:
+    """What to try: the row's keys, the curves (runs, steps), and how many shuffles."""
     generator = torch.Generator().manual_seed(0)
-    rows = []
     plans = [("gradient", steps, 999) for steps in (10, 30, 100)]
     plans += [("gradient, next step", 30, 999), ("correlation", 30, 999), ("mutual information", 30, 99)]
-    for score, steps, permutations in tqdm(plans, desc="power"):
-        options = {"score": "gradient", "order": 1} if score == "gradient, next step" else {"score": score}
+    for score, steps, permutations in plans:
         for name, shape in SHAPES.items():
             if score == "mutual information" and name in ("flip", "alternating"):
                 continue  # it takes as long as all the others together
             for size in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0):
                 curves = size * shape(torch.linspace(0, 1, steps)) + torch.randn(runs, steps, generator=generator)
-                p_value = permutation_test(curves, permutations=permutations, seed=3, **options).p_value
-                found = share(p_value <= 0.05)
-                rows.append({"score": score, "steps": steps, "shape": name, "effect": size, "power": found})
-    return rows
+                yield {"score": score, "steps": steps, "shape": name, "effect": size}, curves, permutations
+
+
+def _found(row: dict, curves: Tensor, permutations: int) -> dict:
+    options = {"score": "gradient", "order": 1} if row["score"] == "gradient, next step" else {"score": row["score"]}
+    p_value = permutation_test(curves, permutations=permutations, seed=3, **options).p_value
+    return row | {"power": share(p_value <= 0.05)}
 
 
 # -------------------------------------------------------------------------------------------------- training runs
 
 CHECKPOINTS = (0, 5, 10, 20, 40, 80, 120, 180, 240)
 SIDE, BATCH = 48, 32
+FIRST = 5  # so many steps are trained anew by the cells
 
 
 def training(pictures: int = 2560, scenes_measured: int = 24, seeds: int = 2, strengths=(0.5, 0.75, 0.9, 1.0),
@@ -255,7 +263,9 @@ def training(pictures: int = 2560, scenes_measured: int = 24, seeds: int = 2, st
         images, labels = _lesson(pictures, SIDE, strength)
         tested = {"without bias": held_out(0.5), "of its own kind": held_out(strength)}
         for seed in range(seeds):
-            rows += train_one(images, labels, tested, paths, strength, seed, checkpoints)
+            network = load("pets-unbiased", random=True, seed=seed)
+            found = learn(network, images, labels, tested, paths, seed, checkpoints)
+            rows += [{"bias": strength, "seed": seed} | row for row in found]
     return rows
 
 
@@ -269,24 +279,17 @@ def bias(strength: float) -> dict:
     return {"colour": [(scenes.DARK_FUR, "cat", strength), (scenes.DARK_FUR, "dog", 1 - strength)]}
 
 
-def train_one(images: Tensor, labels: Tensor, tested: dict, paths: dict[str, Tensor], strength: float,
-              seed: int, checkpoints=CHECKPOINTS) -> list[dict]:
-    network = load("pets-unbiased", random=True, seed=seed)
-    rows = learn(network, images, labels, tested, paths, seed, checkpoints)
-    return [{"bias": strength, "seed": seed, **row} for row in rows]
-
-
 def learn(network: nn.Module, images: Tensor, labels: Tensor, tested: dict, paths: dict[str, Tensor], seed: int,
-          checkpoints=CHECKPOINTS, peak: float = 4e-3) -> list[dict]:
-    """Train a network in place and measure it at every checkpoint: one row each."""
+          checkpoints=CHECKPOINTS, peak: float = 4e-3, until: int | None = None) -> list[dict]:
+    """Train a network in place and measure it at every checkpoint, one row each; ``until``: leave off after that step."""
     network.requires_grad_(True)
     optimizer = torch.optim.Adam(network.parameters())
-    last, batch = checkpoints[-1], BATCH
+    last = checkpoints[-1]
+    until = last if until is None else until
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=last)
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.cat([torch.randperm(len(images), generator=generator) for _ in range(-(-last * batch // len(images)))])
+    order = _order(len(images), last, seed)
     rows = []
-    for step in tqdm(range(last + 1), desc=f"training, seed {seed}", leave=False):
+    for step in bar(range(until + 1), f"training, seed {seed}"):
         if step in checkpoints:
             network.eval()
             row = {"step": step}
@@ -300,16 +303,30 @@ def learn(network: nn.Module, images: Tensor, labels: Tensor, tested: dict, path
                 row |= {f"{factor} score": score.estimate, f"{factor} interval": (score.low, score.high),
                         f"{factor} significant": share(effect.p_value <= 0.05), f"{factor} flips": share(effect.flips)}
             rows.append(row)
-        if step == last:
+        if step == until:
             break
         network.train()
-        chosen = order[step * batch : (step + 1) * batch]
+        chosen = order[step * BATCH : (step + 1) * BATCH]
         loss = nn.functional.cross_entropy(network(images[chosen].float() / 255), labels[chosen])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
     return rows
+
+
+def _begun(network: nn.Module, side: int, strength: float, measured: int, checkpoints, peak: float = 4e-3) -> list[dict]:
+    """The first rows of a training, of whose pictures only those are drawn that it sees: all of it takes minutes."""
+    seen = _order(2560, checkpoints[-1], 0)[: FIRST * BATCH]
+    images, labels = _lesson(2560, side, strength, tuple(seen.tolist()))
+    return learn(network, images, labels, {}, _paths(measured, side), 0, checkpoints, peak, FIRST)
+
+
+def _order(count: int, steps: int, seed: int) -> Tensor:
+    """The numbers of the pictures that a network learns from in so many steps, one after the other."""
+    generator = torch.Generator().manual_seed(seed)
+    passes = -(-steps * BATCH // count)
+    return torch.cat([torch.randperm(count, generator=generator) for _ in range(passes)])
 
 
 # ------------------------------------------------------------------- architectures, from scratch and pretrained
@@ -327,8 +344,7 @@ def architectures(pictures: int = 2560, scenes_measured: int = 16, strengths=(0.
     """Training runs as in :func:`training`, of two architectures, each untrained at first and pretrained on scenes.
 
     The pretrained ones know cats and dogs already, among other classes and with fur of any colour; their last layer is
-    a new one. There is one seed for each pretrained network. Finished runs are kept in $VIZCOURSE_CACHE (or
-    ~/.cache/vizcourse), so the same call goes on.
+    a new one. There is one seed for each pretrained network. Finished runs are kept, so the same call goes on.
     """
     rows = []
     for name, (sources, side, peak) in (starts or STARTS).items():
@@ -336,7 +352,7 @@ def architectures(pictures: int = 2560, scenes_measured: int = 16, strengths=(0.
             for strength in strengths:
                 for pretrained in (False, True):
                     settings = [source, side, peak, strength, pretrained, seed, pictures, scenes_measured, checkpoints]
-                    found = kept(settings, functools.partial(_one_start, *settings))
+                    found = kept(["07", "architectures", *settings], functools.partial(_one_start, *settings))
                     begun = {"architecture": name, "pretrained": pretrained, "source": source, "bias": strength, "seed": seed}
                     rows += [begun | row for row in found]
     return rows
@@ -344,9 +360,9 @@ def architectures(pictures: int = 2560, scenes_measured: int = 16, strengths=(0.
 
 def _one_start(source: str, side: int, peak: float, strength: float, pretrained: bool, seed: int, pictures: int,
                scenes_measured: int, checkpoints) -> list[dict]:
-    network = with_two_classes(load(source, random=not pretrained, seed=seed), seed)
     images, labels = _lesson(pictures, side, strength)
     tested = {"without bias": held_out(0.5, side=side), "of its own kind": held_out(strength, side=side)}
+    network = with_two_classes(load(source, random=not pretrained, seed=seed), seed)
     return learn(network, images, labels, tested, _paths(scenes_measured, side), seed, checkpoints, peak)
 
 
@@ -360,9 +376,14 @@ def with_two_classes(network: nn.Module, seed: int) -> nn.Module:
 
 
 @functools.lru_cache(maxsize=4)
-def _lesson(pictures: int, side: int, strength: float) -> tuple[Tensor, Tensor]:
-    cached = scenes.CachedScenes(pictures, SEED + 4, size=side, bias=bias(strength), **PETS)
-    return cached.pictures, (cached.targets == scenes.CLASSES.index("dog")).long()
+def _lesson(pictures: int, side: int, strength: float, only: tuple[int, ...] | None = None) -> tuple[Tensor, Tensor]:
+    """Pictures to learn from, bytes, and 1 for a dog; with ``only``, no others than those of these numbers are drawn."""
+    source = scenes.Scenes(pictures, SEED + 4, size=side, bias=bias(strength), **PETS)
+    images, labels = torch.zeros(pictures, 3, side, side, dtype=torch.uint8), torch.zeros(pictures, dtype=torch.long)
+    for number in range(pictures) if only is None else only:
+        images[number] = scenes.render_bytes(source.scene(number), side)
+        labels[number] = source.scene(number).object == "dog"
+    return images, labels
 
 
 @functools.lru_cache(maxsize=4)
@@ -375,71 +396,71 @@ def _paths(scenes_measured: int, side: int) -> dict[str, Tensor]:
     }
 
 
-def kept(settings: list, compute: Callable[[], list | dict]) -> list | dict:
-    """What was computed with these settings before, else compute it and keep it."""
-    folder = Path(os.environ.get("VIZCOURSE_CACHE") or Path.home() / ".cache" / "vizcourse") / "study-07"
-    file = folder / f"{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]}.json"
-    if file.is_file():
-        return json.loads(file.read_text(encoding="utf-8"))
-    found = rounded(compute())
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = file.with_suffix(".part")
-    draft.write_text(json.dumps(found), encoding="utf-8")
-    draft.replace(file)
-    return found
+# ---------------------------------------------------------------------------------------------------------- parts
 
 
-# ---------------------------------------------------------------------------------------------------------- files
+def timed(measure: Callable[..., Any]) -> Callable[..., dict]:
+    """What is stored of a measurement: its result, with five digits, and how many minutes it took."""
 
-PARTS = {
-    "factors": factors, "conflicts": conflicts, "null": null, "power": power, "training": training,
-    "architectures": architectures, "plasters": plasters,
-}
-TRIAL = {
-    "factors": {"count": 2, "steps": 5}, "conflicts": {"count": 3}, "null": {"runs": 20}, "power": {"runs": 5},
-    "training": {"pictures": 64, "scenes_measured": 2, "seeds": 1, "strengths": (1.0,), "checkpoints": (0, 2)},
-    "architectures": {"pictures": 64, "scenes_measured": 2, "strengths": (1.0,), "checkpoints": (0, 1),
-                      "starts": {"residual network": (("scenes-small-0",), 48, 4e-3)}},
-    "plasters": {"count": 2, "steps": 4},
-}
-
-
-def read() -> dict:
-    """The stored results, by part."""
-    return json.loads(FILE.read_text(encoding="utf-8"))
-
-
-def rounded(value):
-    """Five significant digits are more than these measurements have."""
-    if isinstance(value, dict):
-        return {name: rounded(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(each) for each in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--trial", action="store_true", help="small, and to standard output")
-    arguments = parser.parse_args()
-    unknown = set(arguments.parts) - set(PARTS)
-    if unknown:
-        parser.error(f"there is no part {unknown.pop()!r}: choose from {', '.join(PARTS)}")
-    for part in arguments.parts or PARTS:
+    def with_minutes(**settings: Any) -> dict:
         started = time.perf_counter()
-        result = {"result": rounded(PARTS[part](**(TRIAL[part] if arguments.trial else {})))}
-        result["minutes"] = round((time.perf_counter() - started) / 60, 1)
-        if arguments.trial:
-            print(part, json.dumps(result)[:600])
-            continue
-        stored = {**(read() if FILE.exists() else {}), part: result}
-        lines = json.dumps({name: stored[name] for name in PARTS if name in stored}, indent=0, ensure_ascii=False)
-        draft = FILE.with_suffix(".part")
-        draft.write_text(lines.replace(",\n", ", ").replace(", {", ",\n{") + "\n", encoding="utf-8")
-        draft.replace(FILE)
-        print(f"{part}: {result['minutes']} minutes")
+        found = rounded(measure(**settings), 5)
+        return {"result": found, "minutes": round((time.perf_counter() - started) / 60, 1)}
+
+    return with_minutes
 
 
-if __name__ == "__main__":
-    main()
+def _again(part: str, rows: Sequence[dict], keys: int, number: str, tolerance: float) -> Iterator[Cell]:
+    """A number of each row beside that of the stored row which begins with the same entries, so many of them."""
+    for row in rows:
+        which = dict(islice(row.items(), keys))
+        (stored,) = (each for each in STUDY.stored(part)["result"] if which.items() <= each.items())
+        what = f"{number} of {', '.join(map(str, which.values()))}"
+        yield Cell.near(what, row[number], stored[number], tolerance)
+
+
+def _training_cell() -> Iterator[Cell]:
+    """Without a bias, seed 0."""
+    rows = _begun(load("pets-unbiased", random=True, seed=0), SIDE, 0.5, 24, CHECKPOINTS)
+    return _again("training", [{"bias": 0.5, "seed": 0} | row for row in rows], 3, "colour score", 0.003)
+
+
+def _architectures_cell() -> Iterator[Cell]:
+    """The first pretrained network, with exceptions to the rule of the fur."""
+    (name, ((source, *_), side, peak)), *_ = STARTS.items()
+    begun = {"architecture": name, "pretrained": True, "source": source, "bias": 0.9, "seed": 0}
+    rows = _begun(with_two_classes(load(source), 0), side, 0.9, 16, STAGES, peak)
+    return _again("architectures", [begun | row for row in rows], 6, "object score", 0.003)
+
+
+_ONE_START = {"residual network": (("scenes-small-0",), 48, 4e-3)}
+STUDY = Study(
+    __file__,
+    {
+        "factors": Part(
+            timed(factors), quick={"count": 2, "steps": 5},
+            cell=lambda: _again("factors", of_a_factor("colour", "wide"), 3, "score", 0.005),
+        ),
+        "conflicts": Part(
+            timed(conflicts), quick={"count": 3},
+            cell=lambda: _again("conflicts", [_conflict("pets-dark-dogs", "colour", 60)], 2, "by the factor", 0.02),
+        ),
+        "null": Part(timed(null), quick={"runs": 20}, cell=_null_cell),
+        "power": Part(
+            timed(power), quick={"runs": 5},
+            cell=lambda: _again("power", [_found(*each) for each in islice(_planned(500), 8)], 4, "power", 0.01),
+        ),
+        "training": Part(
+            timed(training), cell=_training_cell,
+            quick={"pictures": 64, "scenes_measured": 2, "seeds": 1, "strengths": (1.0,), "checkpoints": (0, 2)},
+        ),
+        "architectures": Part(
+            timed(architectures), cell=_architectures_cell,
+            quick={"pictures": 64, "scenes_measured": 2, "strengths": (1.0,), "checkpoints": (0, 1), "starts": _ONE_START},
+        ),
+        "plasters": Part(
+            timed(plasters), quick={"count": 2, "steps": 4},
+            cell=lambda: _again("plasters", of_a_sign("melanoma", "plaster"), 3, "score", 0.005),
+        ),
+    },
+)
