@@ -1,6 +1,7 @@
 """The house's order: which part may import which, and what importing costs."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -33,7 +34,8 @@ ALLOWED = {
 WITHOUT_SCREEN = {"worlds", "hooks", "models", "methods"}
 SCREEN = {"ipywidgets", "IPython", "matplotlib"}
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
+# The skeleton of a lesson brings the skeleton of its tests.
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if not path.name.startswith("test_"))
 PARTS = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES}
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 
@@ -42,6 +44,7 @@ def part(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """All absolute names that a module imports, anywhere in it: ``from a import b`` gives ``a`` and ``a.b``."""
     package = ("vizcourse", *path.relative_to(PACKAGE).parts[:-1])
