@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -203,7 +203,7 @@ def bars(
     names: Sequence[str],
     *groups: Sequence[float] | Tensor,
     labels: Sequence[str] = (),
-    number: str = "{:.2f}",
+    number: str | Callable[[float], str] = "{:.2f}",
     title: str = "",
     by_sign: bool = False,
     size: float = 8,
@@ -215,12 +215,13 @@ def bars(
         names: one for each row of bars.
         groups: one value for each name; at most three groups, told apart by colour and hatching.
         labels: what the groups are, for a legend.
-        number: format of the values.
+        number: format of the values, or a function that writes one.
         title: what is measured, with its unit.
         by_sign: colour and hatch by sign instead (of a single group).
         size: of the letters, in points.
     """
     places, height = np.arange(len(names)), 0.72 / len(groups)
+    written = number if callable(number) else number.format
     for order, values in enumerate(groups):
         values = np.asarray([float(value) for value in values])
         looks = [((BLUE, ORANGE, GREY)[order], ("", "///", "...")[order])] * len(values)
@@ -229,7 +230,7 @@ def bars(
         drawn = axes.barh(places + order * height, values, height, label=labels[order] if labels else None)
         for bar, (colour, hatch) in zip(drawn, looks, strict=True):
             bar.set(facecolor=colour, hatch=hatch, edgecolor="white")
-        axes.bar_label(drawn, [number.format(value) for value in values], padding=2, fontsize=size)
+        axes.bar_label(drawn, [written(value) for value in values], padding=2, fontsize=size)
     axes.set_yticks(places + (len(groups) - 1) * height / 2, names, fontsize=size)
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()

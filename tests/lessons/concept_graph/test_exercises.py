@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from vizcourse.exercises.edits import edits
 from vizcourse.lessons.concept_graph import exercises as lesson
-from vizcourse.lessons.concept_graph import study
+from vizcourse.lessons.concept_graph import stored
 from vizcourse.lessons.concept_graph.exercises import only_background, surviving_claims
 from vizcourse.methods import concept_evaluation, concept_graph, concepts
 from vizcourse.worlds import scenes
@@ -138,9 +138,9 @@ def test_an_order_backwards_has_the_area_of_deletion(network, images, parts):
 
 
 def test_background_concepts_are_there_to_be_found_as_exercise_6_3_says():
-    right, one_object = dict.fromkeys(study.LAYERS, 0), Counter()
-    for layer, nearest in study.nearest().items():
-        seen = study.parts()[layer][nearest]
+    right, one_object = dict.fromkeys(stored.LAYERS, 0), Counter()
+    for layer, nearest in stored.nearest().items():
+        seen = stored.parts()[layer][nearest]
         scenery = (seen < len(SCENERY_PARTS)).float().mean(1)
         for concept in (scenery > only_background.BACKGROUND - 1e-6).nonzero()[:, 0].tolist():
             form, share = only_background.commonest_object(layer, concept)
@@ -152,13 +152,13 @@ def test_background_concepts_are_there_to_be_found_as_exercise_6_3_says():
 
 
 def test_the_most_shared_concept_of_exercise_6_7_is_the_first_of_neither_class():
-    table = study.results()["shared"]
+    table = stored.results()["shared"]
     first, second = torch.tensor(table["shares"])
     best = table["concepts"].index(lesson.SHARED.right_value)
     assert torch.minimum(first, second).argmax() == best
     assert best not in (int(first.argmax()), int(second.argmax()), int((first + second).argmax()))
     common = set(scenes.parts_of(table["classes"][0])) & set(scenes.parts_of(table["classes"][1]))
-    assert study.named(table["layer"], table["concepts"][best])[0] in common
+    assert stored.named(table["layer"], table["concepts"][best])[0] in common
 
 
 def test_a_name_for_the_background_may_have_an_article_and_other_words_are_translated():
@@ -239,7 +239,7 @@ def test_the_referee_names_a_wrong_reading_only_where_it_gives_these_letters():
 
 
 def test_the_numbers_in_the_options_of_exercise_6_8_are_those_of_the_study():
-    noise, purity = study.results()["noise"], study.results()["purity"]
+    noise, purity = stored.results()["noise"], stored.results()["purity"]
     trained, untrained = noise["trained"], noise["untrained network"]
     assert all(row["gap of edges"][0] < 0.02 for name in (trained, untrained) for row in name.values() if "gap of edges" in row)
     causes = "top five causes"

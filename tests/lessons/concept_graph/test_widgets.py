@@ -14,19 +14,10 @@ import pytest
 import torch
 
 from tests import every_explorer
-from vizcourse.lessons.concept_graph import study
-from vizcourse.lessons.concept_graph.widgets import (
-    OWN,
-    PATH,
-    WIDGETS,
-    ConceptAtlas,
-    ConceptBrowser,
-    ConceptGraph,
-    RemoveConcept,
-    _number,
-    rows_of,
-    scenes_atlas,
-)
+from vizcourse.lessons.concept_graph import stored, words
+from vizcourse.lessons.concept_graph.atlas import ConceptAtlas, scenes_atlas
+from vizcourse.lessons.concept_graph.graph_view import rows_of
+from vizcourse.lessons.concept_graph.widgets import OWN, PATH, WIDGETS, ConceptBrowser, ConceptGraph, RemoveConcept
 from vizcourse.methods import concepts as method
 from vizcourse.methods.concept_graph import build_graph, generalized_integrated_gradients
 from vizcourse.models import load
@@ -180,8 +171,8 @@ def test_vectors_that_are_not_stored_are_computed(network, material):
 
 def test_the_atlas_of_the_lesson_is_that_of_the_study():
     atlas = scenes_atlas(layers=("inception3b", "inception4e"))
-    assert atlas.layers == ["inception3b", "inception4e"] and len(atlas.pictures) == study.PICTURES
-    torch.testing.assert_close(atlas.pictures[[3, 1998]], study.pictures([3, 1998]))
+    assert atlas.layers == ["inception3b", "inception4e"] and len(atlas.pictures) == stored.PICTURES
+    torch.testing.assert_close(atlas.pictures[[3, 1998]], stored.pictures([3, 1998]))
     assert torch.equal(atlas.pictures[-2:], atlas.pictures[torch.tensor([1998, 1999])]) and atlas.pictures[5].shape == (
         3,
         96,
@@ -190,7 +181,7 @@ def test_the_atlas_of_the_lesson_is_that_of_the_study():
     assert atlas.scenery[:2].dtype == torch.bool and atlas.scenery[:2].shape == (2, 96, 96)
     for layer in atlas.layers:
         for concept in (0, 40):
-            name, share = study.named(layer, concept)
+            name, share = stored.named(layer, concept)
             shares = {part.name: part.share for part in atlas.parts_of(layer, concept)}
             assert shares[name] == pytest.approx(share) == max(shares.values())
 
@@ -250,7 +241,7 @@ def test_a_layer_with_fewer_concepts_takes_the_last_one(browser):
     browser.set(layer="inception4e")
     assert browser.state["concept"] == 9 == browser.controls["concept"].max and browser.errors == []
     browser.set(layer="inception3b", concept=12)
-    assert browser.result.concept == 12
+    assert browser.state["concept"] == 12
 
 
 def test_the_map_is_that_of_the_decomposition(browser, network, material):
@@ -269,14 +260,15 @@ def test_the_frame_is_around_what_the_strongest_position_has_seen(browser, netwo
                 assert result.box is None and "nowhere" in browser.text.value
                 continue
             (place,) = (result.map == result.map.max()).nonzero()
-            field = method.gradient_receptive_field(network, result.picture[None], layer, place[None])
+            field = method.gradient_receptive_field(network, browser.shown[picture][None], layer, place[None])
             assert result.box == tuple(method.boxes(field, share=0.7, margin=0)[0].tolist())
 
 
 def test_a_picture_of_ones_own(atlas, material):
     lab = ConceptBrowser(atlas)
     lab.add(material[0][50], "the fiftieth")
-    assert lab.result.title == "the fiftieth" and torch.equal(lab.result.picture, material[0][50]) and lab.errors == []
+    assert lab.state["picture"] == "the fiftieth" and lab.errors == []
+    assert torch.equal(lab.shown["the fiftieth"], material[0][50])
     lab.add(torch.rand(3, 120, 96), "the fiftieth")  # again, and of another size
     assert lab.result.map.shape == (7, 6) and list(lab.shown).count("the fiftieth") == 1 and lab.errors == []
 
@@ -284,7 +276,7 @@ def test_a_picture_of_ones_own(atlas, material):
 @pytest.mark.parametrize("name", ["$x$ $", "<b>bold</b>", "a very long name " * 10, "\\frac", "100 %"])
 def test_odd_names_are_only_words(browser, graph, remover, atlas, name):
     node = next(node for node in graph.graphs["one picture"] if node.startswith("inception4b"))
-    layer, concept = graph.at[node]
+    layer, concept = graph.view.at[node]
     browser.set(layer=layer, concept=concept, name=name)
     graph.set(graph="one picture", node=node)
     assert graph.snapshot()[:4] == b"\x89PNG" and "<b>" not in graph.text.value + browser.text.value
@@ -301,17 +293,18 @@ def test_odd_names_are_only_words(browser, graph, remover, atlas, name):
     [(140.3, "+140"), (-183.32, "−183"), (99.96, "+100"), (14.24, "+14"), (1.26, "+1.3"), (-0.042, "−0.042"), (0, "0")],
 )
 def test_numbers_are_written_as_people_do(value, written):
-    assert _number(value) == written
-    assert _number(value, sign=False) == written.replace("+", "")
-    assert _number(1e-9) == _number(-1e-9) == "0" and _number(-4.356, 3) == "−4.36" and _number(12345.6) == "+12346"
+    assert words.number(value) == written
+    assert words.number(value, sign=False) == written.replace("+", "")
+    assert words.number(1e-9) == words.number(-1e-9) == "0"
+    assert words.number(-4.356, 3) == "−4.36" and words.number(12345.6) == "+12346"
 
 
 def shown_nodes(graph):
     """The buttons that are on the page, by node."""
-    rows = graph.rows[graph.state["graph"]]
+    rows = graph.view.rows[graph.state["graph"]]
     return {
         rows[layer][number]: button
-        for layer, buttons in graph._buttons.items()
+        for layer, buttons in graph.view.buttons.items()
         for number, button in enumerate(buttons)
         if button.layout.display != "none"
     }
@@ -324,7 +317,7 @@ def looks(button):
 def lines_of(graph):
     """(x at the bottom, x at the top, dashed, marked) of the lines that are drawn."""
     found = []
-    for lines in graph._lines.values():
+    for lines in graph.view.lines.values():
         if lines.layout.display != "none":
             for line in re.findall(r"<line [^>]*>", lines.value):
                 below, above = (float(re.search(rf'{name}="([\d.]+)"', line).group(1)) for name in ("x1", "x2"))
@@ -352,18 +345,18 @@ def test_between_two_classes_nodes_stand_on_the_side_of_theirs(graphs):
 
 
 def test_every_node_is_a_button_with_a_picture_and_words(graph, graphs):
-    style = graph.stage.children[0].value
+    style = graph.view.box.children[0].value
     for name, drawn in graphs.items():
         graph.set(graph=name)
         buttons = shown_nodes(graph)
         assert set(buttons) == set(drawn.nodes)
         for node, button in buttons.items():
-            layer, number = graph.at[node]
+            layer, number = graph.view.at[node]
             if layer == "class":
                 assert button.description == scenes.CLASSES[number] and "wordy" in looks(button)
                 continue
-            assert f"{graph._own[node]} {{background-image: url(data:image/jpeg;base64," in style
-            assert graph._own[node] in button._dom_classes
+            assert f"{graph.view.own[node]} {{background-image: url(data:image/jpeg;base64," in style
+            assert graph.view.own[node] in button._dom_classes
             assert " ".join(button.description.split()).removeprefix("◆ ") == f"{layer} · concept {number}"
             assert button.tooltip.startswith(f"{layer} · concept {number}, contribution")
     assert "http" not in style
@@ -375,7 +368,7 @@ def test_tracing_marks_exactly_the_edges_of_the_node(graph, graphs):
             graph.set(graph=name, node=node, trace=OWN)
             expected = set(drawn.in_edges(node)) | set(drawn.out_edges(node))
             assert set(graph.result.edges) == expected and len(graph.result.edges) == len(expected)
-            places = graph._places(name)
+            places = graph.view.places(name)
             ends = [(round(places[a], 1), round(places[b], 1), drawn.edges[a, b]["weight"] < 0, True) for a, b in expected]
             assert [line for line in lines_of(graph) if line[3]] == sorted(ends)
             touched = {end for edge in expected for end in edge} - {node}
@@ -390,10 +383,10 @@ def test_tracing_marks_exactly_the_edges_of_the_node(graph, graphs):
 def test_lines_end_in_the_middle_of_their_buttons(graph, graphs):
     for name in graphs:
         graph.set(graph=name)
-        places = graph._places(name)
-        for layer, nodes in graph.rows[name].items():
-            here = float(graph._lanes[layer].children[0].layout.width[:-2])
-            for button, node in zip(graph._buttons[layer], nodes, strict=False):
+        places = graph.view.places(name)
+        for layer, nodes in graph.view.rows[name].items():
+            here = float(graph.view.lanes[layer].children[0].layout.width[:-2])
+            for button, node in zip(graph.view.buttons[layer], nodes, strict=False):
                 width, margin = float(button.layout.width[:-2]), float(button.layout.margin.split()[1][:-2])
                 assert here + margin + width / 2 == pytest.approx(places[node], abs=0.5)
                 here += width + 2 * margin
@@ -422,7 +415,7 @@ def test_a_click_is_the_same_as_the_choice(graph):
     graph.set(graph="two classes")
     for node, button in shown_nodes(graph).items():
         button.click()
-        assert graph.state["node"] == node == graph.result.node and "chosen" in looks(button)
+        assert graph.state["node"] == node and "chosen" in looks(button)
 
 
 def test_a_node_may_be_named_by_layer_and_number(graph):
@@ -460,8 +453,8 @@ def test_shared_concepts_are_marked_by_more_than_a_colour(graph, graphs):
 
 
 def test_a_name_is_shown_wherever_the_concept_is(browser, graph, remover, atlas):
-    node = next(node for node, (layer, _) in graph.at.items() if layer == "inception4b" and node in graph.graphs["one picture"])
-    layer, concept = graph.at[node]
+    node = next(node for node in graph.graphs["one picture"] if graph.view.at[node][0] == "inception4b")
+    layer, concept = graph.view.at[node]
     graph.set(graph="one picture", node=node)
     remover.set(concept=concept)
     browser.set(layer=layer, concept=concept, name="wheel")
@@ -473,10 +466,10 @@ def test_a_name_is_shown_wherever_the_concept_is(browser, graph, remover, atlas)
 
 
 def test_the_text_says_how_the_picture_is_read(graph):
-    for name, words in (("one picture", "contributes most to the class is on the left"), ("two classes", "alone to what")):
+    for name, expected in (("one picture", "contributes most to the class is on the left"), ("two classes", "alone to what")):
         said = graph.set(graph=name).text.value
-        assert words in said and "dashed against" in said and "black frame" in said and not re.search(r"\de[+-]\d", said)
-    assert "dashed" not in "".join(re.findall(r"vizcourse-(?:chosen|traced) \{[^}]*\}", graph.stage.children[0].value))
+        assert expected in said and "dashed against" in said and "black frame" in said and not re.search(r"\de[+-]\d", said)
+    assert "dashed" not in "".join(re.findall(r"vizcourse-(?:chosen|traced) \{[^}]*\}", graph.view.box.children[0].value))
 
 
 def test_the_static_copy_is_the_graph_and_small(graph, graphs):
@@ -516,7 +509,7 @@ def test_at_scale_one_nothing_changes(remover, network):
             assert all(not change.any() for change in (*result.measured, *result.predicted))
         with torch.no_grad():
             logits = network(remover.shown[picture][None])[0]
-        torch.testing.assert_close(remover._before[number][0], logits, rtol=0, atol=0)
+        torch.testing.assert_close(remover.scaling.before[number][0], logits, rtol=0, atol=0)
     remover.set(scale=0.5).set(concept=remover.controls["concept"].options[0][1], scale=1.0)
     assert "nothing changes" in remover.text.value
 
@@ -527,9 +520,9 @@ def test_the_prediction_is_the_scale_less_one_times_gig(remover, network, materi
     image = remover.shown[list(remover.shown)[number]][None]
     parts = method.decompose(method.pointwise_feature_vectors(network, image, "inception4b"), concepts[1])
     result = remover.set(picture=list(remover.shown)[number]).result
-    to_classes = generalized_integrated_gradients(network, image, result.classes, parts, steps=remover.steps).edges[0]
+    to_classes = generalized_integrated_gradients(network, image, result.classes, parts, steps=4).edges[0]
     to_later = generalized_integrated_gradients(
-        network, image, result.targets, parts, concepts[2], steps=remover.steps
+        network, image, result.targets, parts, concepts[2], steps=4
     ).edges[0]
     for concept, scale in ((0, 0.0), (5, 0.4), (11, 2.0)):
         result = remover.set(concept=concept, scale=scale).result
@@ -548,9 +541,9 @@ def test_what_is_scaled_is_the_concepts_share_of_the_activation(remover, network
     share = result.map * concepts[1].vectors[concept][:, None, None]
     with torch.no_grad(), replace(network, {"inception4b": lambda maps: maps - share}), capture(network, "inception4e") as acts:
         logits = network(image)[0]
-    torch.testing.assert_close(result.logits[1], logits[result.classes], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(result.scores[0][1], logits[result.classes], rtol=1e-4, atol=1e-4)
     scores = torch.einsum("chw,kc->k", acts["inception4e"][0], concepts[2].vectors)
-    torch.testing.assert_close(result.scores[1], scores[result.targets], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(result.scores[1][1], scores[result.targets], rtol=1e-4, atol=1e-3)
     assert result.measured[0].abs().max() > 0.01
 
 
@@ -561,7 +554,7 @@ def test_the_concepts_come_by_importance_and_absent_ones_say_so(remover):
         sizes = []
         for label, concept in options:
             result = remover.set(concept=concept).result
-            sizes.append(abs(float(result.class_edges[0])))
+            sizes.append(abs(float(result.edges[0][0])))
             absent = not bool(result.map.any())
             assert ("not here" in label) == absent and ("not there" in remover.text.value) == absent
         assert sizes == sorted(sizes, reverse=True) and len(options) == COUNTS["inception4b"]
@@ -571,16 +564,16 @@ def test_the_answer_holds_measurement_and_prediction(remover):
     result = remover.set(picture=list(remover.shown)[0], scale=0.0).result
     answer = remover.answer_value()
     assert answer["change"] == float(result.measured[0][0]) and answer["predicted"] == float(result.predicted[0][0])
-    assert answer["predicted"] == -float(result.class_edges[0]) and answer["scale"] == 0
+    assert answer["predicted"] == -float(result.edges[0][0]) and answer["scale"] == 0
 
 
 def test_a_layer_with_nothing_after_it_is_refused(atlas):
-    for arguments, words in (
+    for arguments, message in (
         (("inception4e",), "another after it"),
         (("conv3",), "another after it"),
         (("inception4b", "fc"), "no layer"),
     ):
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(ValueError, match=message):
             RemoveConcept(atlas, *arguments)
 
 
@@ -603,7 +596,7 @@ def test_a_storm_of_clicks_ends_at_the_last(graph):
             await asyncio.sleep(PAUSE)
 
     asyncio.run(clicks())
-    assert graph.result.node == list(shown_nodes(graph))[-1] == graph.state["node"] and graph.errors == []
+    assert list(shown_nodes(graph))[-1] == graph.state["node"] and graph.errors == []
 
 
 def test_the_atlas_does_not_keep_its_explorers(network, material):

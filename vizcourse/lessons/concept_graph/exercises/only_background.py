@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from vizcourse.exercises.core import AnswerExercise, Mistake, Problem
-from vizcourse.lessons.concept_graph import study
+from vizcourse.lessons.concept_graph import stored
 from vizcourse.worlds import scenes
 from vizcourse.worlds.scenes.vocabulary import SCENERY_PARTS
 
@@ -15,7 +15,7 @@ BACKGROUND, ONE_KIND = 0.75, 0.5
 
 def commonest_object(layer, concept):
     """The object that most pictures of a stored concept's nearest vectors show, and their share: a drawing, of any colour."""
-    shown = Counter(scenes.FORM[scenes.CLASSES[number]] for number in study.classes(study.nearest()[layer][concept]).tolist())
+    shown = Counter(scenes.FORM[scenes.CLASSES[number]] for number in stored.classes(stored.nearest()[layer][concept]).tolist())
     ((form, count),) = shown.most_common(1)
     return form, count / shown.total()
 
@@ -85,7 +85,7 @@ def _as_it_was_made(value):
     """The browser as the notebook makes it, at concept 3 of the layer that it opens with, or new; nothing typed."""
     if not isinstance(value, Mapping) or str(value.get("name", "?")).strip():
         return False
-    return value.get("layer") == study.LAYERS[len(study.LAYERS) // 2] and value.get("concept") in (0, 3)
+    return value.get("layer") == stored.LAYERS[len(stored.LAYERS) // 2] and value.get("concept") in (0, 3)
 
 
 def _browsed(name="sky", layer="conv3", concept=52, **parts):
@@ -100,16 +100,17 @@ ONLY_BACKGROUND = AnswerExercise(
     minutes=7,
     judge=_background_judge,
     blank=_as_it_was_made,
-    setup_source="""from vizcourse.lessons.concept_graph.widgets import ConceptBrowser, scenes_atlas
+    setup_source="""from vizcourse.lessons.concept_graph.atlas import scenes_atlas
+from vizcourse.lessons.concept_graph.widgets import ConceptBrowser
 browser = ConceptBrowser(scenes_atlas())""",
     solution_source="""# In the browser you look; this looks through all concepts of all layers.
 from collections import Counter
-from vizcourse.lessons.concept_graph import study
+from vizcourse.lessons.concept_graph import stored
 from vizcourse.worlds.scenes.vocabulary import CLASSES, FORM, SCENERY_PARTS
 found = []
-for layer, nearest in study.nearest().items():
+for layer, nearest in stored.nearest().items():
     for number, pictures in enumerate(nearest):
-        objects = Counter(FORM[CLASSES[each]] for each in study.classes(pictures).tolist())
+        objects = Counter(FORM[CLASSES[each]] for each in stored.classes(pictures).tolist())
         scenery = [part for part in browser.atlas.parts_of(layer, number) if part.name in SCENERY_PARTS]
         if scenery and max(objects.values()) <= 10:
             found.append((sum(part.share for part in scenery), layer, number, scenery[0].name))

@@ -4,10 +4,10 @@ import re
 
 from vizcourse.exercises import compare
 from vizcourse.exercises.core import AnswerExercise, Mistake, Problem
-from vizcourse.lessons.concept_graph import study
+from vizcourse.lessons.concept_graph import stored
 
 #: One layer's concepts in pictures of two classes, as the notebook prints them: numbers, and shares of either class's evidence.
-TABLE = study.results()["shared"]
+TABLE = stored.results()["shared"]
 
 
 def _rows():

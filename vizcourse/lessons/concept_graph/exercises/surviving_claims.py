@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 from vizcourse.exercises.core import AnswerExercise, Mistake, Problem
-from vizcourse.lessons.concept_graph import study
+from vizcourse.lessons.concept_graph import stored
 
 #: The claims of the notebook's table by letter: rows of the study, one for each place where the claim is made.
 CLAIMS = dict(zip("ABCDEFG", ("early", "late", "bisecting", "stable", "shared", "order", "few causes"), strict=True))
 
 
 def _claim_rows(letter):
-    return study.results()["referee"][CLAIMS[letter]]
+    return stored.results()["referee"][CLAIMS[letter]]
 
 
 def _holding(holds, every=all):
