@@ -10,11 +10,17 @@ def is_share(value):
     return len(value) == 3 and 0 <= value[1] <= value[0] <= value[2] <= 1
 
 
+def in_form(value, stored):
+    """Whether a result has the keys of the stored one, and shares where that has shares."""
+    if isinstance(stored, dict):
+        return set(value) == set(stored) and all(in_form(value[key], each) for key, each in stored.items())
+    return is_share(value) if isinstance(stored, list) and is_share(stored) else type(value) is type(stored)
+
+
 def test_stored_results_are_whole():
-    found = study.results()
+    found = study.STUDY.results()
     assert tuple(found["networks"]) == (*study.NETWORKS, study.PHOTOS) and found["pairs"] == study.PAIRS
-    for part, (_, networks) in study.PARTS.items():
-        assert all(part in found["networks"][name] for name in networks)
+    assert all(study.STUDY.stored(name) for name in study.STUDY.parts)
     for entry in (found["networks"][name] for name in study.NETWORKS):
         assert all(is_share(value) for value in entry["truth"].values())
         assert set(entry["table"]) == set(study.VARIABLES)
@@ -24,24 +30,19 @@ def test_stored_results_are_whole():
 
 def test_the_alignments_verdict_is_the_truth_in_the_stored_results():
     cue = {"shape_colour": "colour", "background": "background", "shape_type": "type"}
-    for entry in (study.results()["networks"][name] for name in study.NETWORKS):
+    for entry in (study.STUDY.results()["networks"][name] for name in study.NETWORKS):
         best = max(shapes.VARIABLES, key=lambda name, table=entry["table"]: table[name]["held out"][0])
         assert cue[best] == max(entry["truth"], key=lambda name, shares=entry["truth"]: shares[name][0])
 
 
 def test_the_graded_networks_are_whole():
-    found = graded.results()
+    found = study.STUDY.results("graded.json")
     mixes = [tuple(entry["mix"]) for entry in found.values() if "mix" in entry]
     assert set(mixes) == set(graded.MIXES) and min(map(mixes.count, graded.MIXES)) >= 2
     for entry in found.values():
         assert all(is_share(value) for value in entry["truth"].values())
         for place in (*graded.SITES, "tipping"):
             assert all(is_share(value) for scores in entry[place].values() for value in scores.values())
-
-
-def test_a_graded_network_is_measured():
-    found = graded.trained(graded.MIXES[0], 0, quick=True)
-    assert is_share(found["accuracy"]) and set(found["tipping"]) == set(shapes.CUES)
 
 
 @pytest.mark.parametrize("tipping", [False, True])
@@ -53,11 +54,9 @@ def test_the_graded_pairs_change_one_cue(tipping):
             assert source.cues[cue] == new and said[0].count(new) == int(tipping)
 
 
-@pytest.mark.parametrize("part", ["truth", "dimensions", "places"])
-def test_a_part_runs(part):
-    measure, _ = study.PARTS[part]
-    found = measure("shapes-cue-colour", True)
-    values = found.values() if part == "truth" else [
-        value for name in shapes.VARIABLES for value in found[name].values() if isinstance(value, list)
-    ]  # fmt: skip
-    assert all(is_share(value) for value in values)
+@pytest.mark.parametrize(
+    "part", ["truth/shapes-cue-colour", "dimensions/shapes-cue-colour", "places/shapes-cue-colour", "mixed/0.95 0.6 0.6 seed 0"]
+)
+def test_a_part_runs_small_and_gives_what_is_stored(part):
+    one = study.STUDY.parts[part]
+    assert in_form(one.measure(**one.settings, **one.quick), study.STUDY.stored(part))

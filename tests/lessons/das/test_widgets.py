@@ -137,7 +137,7 @@ def test_the_iia_is_that_of_the_site_and_of_das(turner):
     site, labels = das.Site(network, base, source, "mix"), equality.counterfactual(base, source, "right")
     for angle in (0, 41, 133, 179):
         turner.set(variable="right", angle=angle)
-        assert turner.result.iia == turner.result.iias[angle] == site.hits([turner.direction(angle)], labels).mean().item()
+        assert turner.result.iia == turner.curves["right"][angle] == site.hits([turner.direction(angle)], labels).mean().item()
     assert float((turner.found["right"].rotation.T @ network.directions[:, 1:]).abs()) > 0.97
 
 
@@ -170,7 +170,7 @@ def test_exercise_5_4_is_judged_from_the_widget():
 
 
 def test_the_curves_are_those_of_the_study(curves):
-    stored = study.results()["networks"]
+    stored = study.STUDY.results()["networks"]
     for network in curves.results:
         curves.set(network=network, variable="background", dim=4, layer="layer1")
         result = curves.result
@@ -218,7 +218,7 @@ def test_verdicts_by_hand():
 
 
 def test_results_without_a_sweep_are_refused():
-    with pytest.raises(ValueError, match="studies.das first"):
+    with pytest.raises(ValueError, match="study 05` first"):
         DimensionAndLayer({"networks": {COLOUR: {"table": {}}}})
 
 

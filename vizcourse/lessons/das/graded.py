@@ -1,31 +1,22 @@
 """Lesson 05's graded case: networks whose cues are right in 60 to 95 % of the pictures, and what alignments say about them.
 
-    python -m vizcourse.lessons.das.graded           # some six minutes on one core; writes graded.json
-    python -m vizcourse.lessons.das.graded --quick   # a trial with one short training, printed
-
 Each of `MIXES` times `SEEDS` networks learns from pictures in which every cue speaks for the class with its own reliability.
 Then three questions are put to it: whom does it follow where the cues disagree (behaviour alone); what does an alignment find,
 at two layers; and what does the same search find in networks that learned nothing. Every share is [value, low, high], a 95 %
-bootstrap interval over the pairs. The networks are small, and are not kept. The file is written after each network, and a
-second call goes on where the first ended; `--again` starts afresh.
+bootstrap interval over the pairs. The networks are small, and are not kept.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch.nn import functional
 
-from vizcourse.lessons.das.study import shares
 from vizcourse.methods import das
 from vizcourse.models.networks import SmallResNet
 from vizcourse.worlds import shapes
 
-FILE = Path(__file__).with_name("graded.json")
 #: Reliability of background, colours and types (`shapes.CUES`) in the training pictures.
 MIXES = (
     (0.95, 0.60, 0.60),
@@ -47,9 +38,9 @@ CONFLICTS = 240
 SITES = {"avgpool": (8, 60, 150), "layer1": (4, 24, 40)}
 
 
-def results() -> dict:
-    """What the study found, as it was written."""
-    return json.loads(FILE.read_text(encoding="utf-8"))
+def shares(scores: dict[str, das.Interval]) -> dict[str, list[float]]:
+    """[value, low, high] of each, as it is stored."""
+    return {name: each.rounded() for name, each in scores.items()}
 
 
 def network(seed: int) -> SmallResNet:
@@ -117,9 +108,9 @@ def twins(split: str, count: int, cue: str, tipping: bool) -> tuple[torch.Tensor
     return shapes.render(bases, PIXELS), shapes.render(sources, PIXELS), labels
 
 
-def alignments(model: SmallResNet, layer: str, quick: bool, tipping: bool = False) -> dict:
+def alignments(model: SmallResNet, layer: str, tipping: bool = False, setting: tuple[int, int, int] | None = None) -> dict:
     """For each cue the IIA on held-out pairs, the full swap, random subspaces, and no swap at all."""
-    dim, count, steps = (4, 12, 3) if quick else SITES[layer]
+    dim, count, steps = setting or SITES[layer]
     rows = {}
     for cue in shapes.CUES:
         *seen, labels = twins("intervention", count, cue, tipping)
@@ -136,49 +127,18 @@ def alignments(model: SmallResNet, layer: str, quick: bool, tipping: bool = Fals
     return rows
 
 
-def measure(model: SmallResNet, quick: bool = False) -> dict:
-    """All that is asked of one network."""
-    found = {layer: alignments(model, layer, quick) for layer in SITES}
-    return {"truth": truth(model), **found, "tipping": alignments(model, "avgpool", quick, tipping=True)}
+def measure(model: SmallResNet, setting: tuple[int, int, int] | None = None) -> dict:
+    """All that is asked of one network; ``setting`` takes the place of those in ``SITES``."""
+    found = {layer: alignments(model, layer, setting=setting) for layer in SITES}
+    return {"truth": truth(model), **found, "tipping": alignments(model, "avgpool", True, setting)}
 
 
-def trained(mix: Sequence[float], seed: int, quick: bool = False) -> dict:
-    model = train(mix, seed, *((128, 1) if quick else (TRAINING, EPOCHS)))
+def untrained(seed: int, **settings) -> dict:
+    return {"seed": seed, **measure(network(1000 + seed), **settings)}
+
+
+def trained(mix: Sequence[float], seed: int, count: int = TRAINING, epochs: int = EPOCHS, **settings) -> dict:
+    model = train(mix, seed, count, epochs)
     images, labels = pictures(600, 5, mix, "test")
     accuracy = das.score((answers(model, images) == labels).double())
-    return {"mix": list(mix), "seed": seed, **shares({"accuracy": accuracy}), **measure(model, quick)}
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one short training; print and write nothing")
-    parser.add_argument("--again", action="store_true", help="forget what is in the file")
-    parser.add_argument("--backwards", action="store_true", help="begin at the end: for a second process beside the first")
-    parser.add_argument("--count", type=int, help="stop after so many networks")
-    options = parser.parse_args(arguments)
-    if options.quick:
-        print(json.dumps(trained(MIXES[0], 0, quick=True)))
-        return
-    if options.again:
-        FILE.unlink(missing_ok=True)
-    jobs = [f"untrained {seed}" for seed in range(UNTRAINED)]
-    jobs += [f"{' '.join(map(str, mix))} seed {seed}" for seed in range(SEEDS) for mix in MIXES]
-    tasks = [lambda seed=seed: {"seed": seed, **measure(network(1000 + seed))} for seed in range(UNTRAINED)]
-    tasks += [lambda mix=mix, seed=seed: trained(mix, seed) for seed in range(SEEDS) for mix in MIXES]
-    done = 0
-    for job, task in sorted(zip(jobs, tasks, strict=True), key=lambda each: jobs.index(each[0]), reverse=options.backwards):
-        if FILE.exists() and job in results():
-            continue
-        if done == options.count:
-            break
-        measured = task()
-        # Read again, because another process may have added its part meanwhile; kept in the order of the jobs.
-        found = {**(results() if FILE.exists() else {}), job: measured}
-        lines = [f"{json.dumps(name)}:{json.dumps(found[name], separators=(',', ':'))}" for name in jobs if name in found]
-        FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-        done += 1
-        print(job, "done", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    return {"mix": list(mix), "seed": seed, **shares({"accuracy": accuracy}), **measure(model, **settings)}

@@ -1,47 +1,35 @@
-"""Lesson 05's tables: alignments of three variables in five networks, with every control and the truth.
-
-    python -m vizcourse.lessons.das.study                # about ten minutes on one core; writes study.json
-    python -m vizcourse.lessons.das.study --quick        # a trial with few pairs and steps that prints its answer
+"""Lesson 05's tables: alignments of three variables in five networks, with every control and the truth; and graded networks.
 
 Pairs are those of the article: 60 a variable for training and 60 others, held out (fewer where each pair is costly; the numbers
 are in the file). What a row means is said in the lesson; every share is [value, low, high], a 95 % bootstrap interval over the
-pairs. The file is written after each part, and a second call goes on where the first ended; `--again` starts afresh.
+pairs. All in all it takes some ten minutes on one core, and the graded networks six more.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
+from vizcourse.lessons.das import graded
+from vizcourse.lessons.das.graded import shares
 from vizcourse.methods import das
 from vizcourse.models import load
+from vizcourse.studies import Cell, Part, Study
 from vizcourse.worlds import photos, shapes
 
-FILE = Path(__file__).with_name("study.json")
-NETWORKS = ("resnet18-shapes", "shapes-cue-all", "shapes-cue-background", "shapes-cue-colour", "shapes-cue-type")
+RESNET = "resnet18-shapes"
+NETWORKS = (RESNET, "shapes-cue-all", "shapes-cue-background", "shapes-cue-colour", "shapes-cue-type")
+#: The network for photographs, which has no table: left out where CIFAR-10 is not there.
+PHOTOS = "resnet20-cifar10"
 #: The article's three variables, and "all cues": sources that are ordinary pictures of the other class.
 VARIABLES = (*shapes.VARIABLES, "all cues")
 SITE, DIM, PAIRS, STEPS = "avgpool", 8, 60, 200
 DIMS = (1, 2, 4, 8, 16, 32, 64)
-#: Pairs and training steps where a step runs many layers.
-FEW = {"resnet18-shapes": (12, 25)}
-LAYERS = {"resnet18-shapes": ("layer1", "layer3", "avgpool")}
-#: The network for photographs, which has no table: left out where CIFAR-10 is not there.
-PHOTOS = "resnet20-cifar10"
-
-
-def results() -> dict:
-    """What the study found, as it was written."""
-    return json.loads(FILE.read_text(encoding="utf-8"))
-
-
-def shares(scores: dict[str, das.Score]) -> dict[str, list[float]]:
-    return {name: [round(number, 4) for number in (each.value, each.low, each.high)] for name, each in scores.items()}
 
 
 def pictures(split: str, size: int, count: int) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
@@ -87,14 +75,14 @@ class Line:
     layer: str
     dim: int
     sources: str
-    iia: das.Score
+    iia: das.Interval
     alignment: das.Alignment = field(repr=False, default=None)
     case: Case = field(repr=False, default=None)
 
     def __str__(self) -> str:
-        return f"{self.cue}: {self.dim} dimensions of {self.layer}, sources {self.sources}: IIA {self.iia}"
+        return f"{self.cue}: {self.dim} dimensions of {self.layer}, sources {self.sources}: IIA {self.iia:.0%}"
 
-    def controls(self) -> dict[str, das.Score]:
+    def controls(self) -> dict[str, das.Interval]:
         """Four controls, on held-out pairs."""
         variable = next(name for name, cue in CUE_OF.items() if cue == self.cue)
         site, labels = self.case.held_out(variable if self.sources == "one cue" else "all cues")
@@ -117,19 +105,18 @@ def line(cue: str, layer: str = SITE, dim: int = DIM, sources: str = "one cue", 
     return Line(cue, layer, dim, sources, alignment.score(*case.held_out(variable)), alignment, case)
 
 
-def truth(model, count: int) -> dict[str, list[float]]:
+def truth(name: str, count: int = 120) -> dict[str, list[float]]:
     """Which cue the network follows where the three disagree: the share of pictures answered by each."""
-    conflict = shapes.cue_conflict(count, seed=5)
+    model, conflict = load(name), shapes.cue_conflict(count, seed=5)
     with torch.no_grad():
         answers = torch.cat([model(some).argmax(1) for some in shapes.render(conflict.pictures, model.input_size).split(32)])
     return shares({cue: das.score((answers == getattr(conflict, cue)).double()) for cue in shapes.CUES})
 
 
-def table(name: str, quick: bool) -> dict:
+def table(name: str, pairs: int = PAIRS, untrained_pairs: int = PAIRS, steps: int = STEPS, boundless: bool = True) -> dict:
     """Each variable with all its controls, at the input of the classifier."""
-    steps = 5 if quick else STEPS
-    trained = Case(load(name), SITE, 6 if quick else PAIRS)
-    untrained = Case(load(name, random=True), SITE, 6 if quick else 24 if name in FEW else PAIRS)
+    trained = Case(load(name), SITE, pairs)
+    untrained = Case(load(name, random=True), SITE, untrained_pairs)
     rows: dict = {}
     for variable in VARIABLES:
         held, held_there = trained.held_out(variable), untrained.held_out(variable)
@@ -146,35 +133,37 @@ def table(name: str, quick: bool) -> dict:
             for part, frame in zip(("row", "null"), das.row_null_split(found.rotation, found.model.fc.weight), strict=True):
                 row[f"{prefix}{part} space alone"] = das.score(site.hits([frame], labels))
         rows[variable] = shares(row)
-        seeds = [trained.align(variable, steps=steps, seed=seed).score(*held).value for seed in (1, 2)]
+        seeds = [trained.align(variable, steps=steps, seed=seed).score(*held).estimate for seed in (1, 2)]
         rows[variable]["held out, other seeds"] = [round(value, 4) for value in seeds]
-        if name not in FEW:
-            boundless = das.align_boundless(*trained.seen(variable), penalty=0.5, steps=steps, progress=False)
-            rows[variable]["boundless"] = {"width": boundless.dims[0], **shares({"held out": boundless.score(*held)})}
+        if boundless:
+            found = das.align_boundless(*trained.seen(variable), penalty=0.5, steps=steps, progress=False)
+            rows[variable]["boundless"] = {"width": found.dims[0], **shares({"held out": found.score(*held)})}
     return rows
 
 
-def dimensions(name: str, quick: bool) -> dict:
+def dimensions(name: str, pairs: int = PAIRS, steps: int = STEPS) -> dict:
     """IIA by the dimension of the subspace, at the input of the classifier."""
-    count, steps = (6, 5) if quick else (24 if name in FEW else PAIRS, STEPS)
-    cases = [Case(load(name, random=random), SITE, count) for random in (False, True)]
-    rows: dict = {"pairs": count}
+    cases = [Case(load(name, random=random), SITE, pairs) for random in (False, True)]
+    rows: dict = {"pairs": pairs}
     for variable in shapes.VARIABLES:
         settings = {"dims": DIMS, "steps": steps, "progress": False}
         curves = [das.dimension_sweep(*case.seen(variable), case.held_out(variable), **settings) for case in cases]
-        rows[variable] = {
-            str(dim): shares({**curves[0][dim], "untrained network": curves[1][dim]["held out"]}) for dim in DIMS
-        }
+        rows[variable] = {str(dim): shares({**curves[0][dim], "untrained network": curves[1][dim]["held out"]}) for dim in DIMS}
     return rows
 
 
-def layers(name: str, quick: bool) -> dict:
-    """IIA by the layer; in resnet18-shapes for the trained network alone."""
-    count, steps = (6, 5) if quick else FEW.get(name, (18, 30))
-    rows: dict = {"pairs": count, "steps": steps}
-    for layer in LAYERS.get(name, ("layer1", "layer2", "layer3", "avgpool")):
-        case = Case(load(name), layer, count)
-        there = None if name in FEW else Case(load(name, random=True), layer, count)
+def layers(
+    name: str,
+    sites: Sequence[str] = ("layer1", "layer2", "layer3", SITE),
+    pairs: int = 18,
+    steps: int = 30,
+    untrained: bool = True,
+) -> dict:
+    """IIA by the layer."""
+    rows: dict = {"pairs": pairs, "steps": steps}
+    for layer in sites:
+        case = Case(load(name), layer, pairs)
+        there = Case(load(name, random=True), layer, pairs) if untrained else None
         for variable in shapes.VARIABLES:
             held = case.held_out(variable)
             scores = {
@@ -188,14 +177,13 @@ def layers(name: str, quick: bool) -> dict:
     return rows
 
 
-def places(name: str, quick: bool) -> dict:
+def places(name: str, pairs: int = 18, steps: int = 30, variables: Sequence[str] = shapes.VARIABLES) -> dict:
     """Aligned at the places of the left half of layer2, and interchanged at the left, at the right and everywhere."""
-    count, steps = (6, 5) if quick else (18, 30)
-    case = Case(load(name), "layer2", count)
+    case = Case(load(name), "layer2", pairs)
     height, width = case.sites[0].activation.shape[2:]
     left = (torch.arange(width) < width // 2).expand(height, width)
-    rows: dict = {"pairs": count, "steps": steps}
-    for variable in shapes.VARIABLES:
+    rows: dict = {"pairs": pairs, "steps": steps}
+    for variable in variables:
         (site, labels), (held, held_labels) = case.seen(variable), case.held_out(variable)
         alignment = das.align_at(site.at(left), labels, dim=DIM, steps=steps, progress=False)
         scores = {}
@@ -206,16 +194,20 @@ def places(name: str, quick: bool) -> dict:
     return rows
 
 
-def class_dimensions(name: str, quick: bool) -> dict:
+def class_dimensions(
+    name: str,
+    split: Sequence[int] = (600, 1000),
+    dims: Sequence[int] = range(1, 13),
+    steps: int = STEPS,
+    untrained: bool = True,
+) -> dict:
     """How many dimensions carry the class of a photograph: IIA by dimension, with other photographs as the sources."""
-    pictures, classes, _ = photos.cifar10("test", limit=100 if quick else 1600)
-    parts = (50, 50) if quick else (600, 1000)
-    dims, steps = ((2,), 5) if quick else (range(1, 13), STEPS)
-    rows: dict = {"pairs": parts[1]}
-    for key, random in (("trained", False), ("untrained", True)):
+    pictures, classes, _ = photos.cifar10("test", limit=sum(split))
+    rows: dict = {"pairs": split[1]}
+    for key, random in (("trained", False), ("untrained", True))[: 1 + untrained]:
         model = load(name, random=random)
-        seen, held = (das.Site(model, part, part.roll(1, 0), SITE) for part in pictures.split(parts))
-        wanted, held_labels = (part.roll(1) for part in classes.split(parts))
+        seen, held = (das.Site(model, part, part.roll(1, 0), SITE) for part in pictures.split(split))
+        wanted, held_labels = (part.roll(1) for part in classes.split(split))
         scores = {"full swap": das.full_swap(held, held_labels)}
         for dim in dims:
             found = das.align_at(seen, wanted, dim=dim, steps=steps, progress=False)
@@ -225,47 +217,160 @@ def class_dimensions(name: str, quick: bool) -> dict:
     return rows
 
 
-#: The parts of the study, in the order in which they are run, and for which networks.
-PARTS = {
-    "truth": (lambda name, quick: truth(load(name), 12 if quick else 120), NETWORKS),
-    "table": (table, NETWORKS),
-    "dimensions": (dimensions, ("shapes-cue-colour", "shapes-cue-all", "resnet18-shapes")),
-    "layers": (layers, ("shapes-cue-colour", "shapes-cue-type", "shapes-cue-all", "resnet18-shapes")),
-    "places": (places, ("shapes-cue-colour", "shapes-cue-all")),
-    "class dimensions": (class_dimensions, (PHOTOS,)),
-}
+# --- a number or two of each part, measured again ---------------------------------------------------------------------
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few pairs and steps; print and write nothing")
-    parser.add_argument("--again", action="store_true", help="forget what is in the file")
-    parser.add_argument("--network", choices=(*NETWORKS, PHOTOS), help="this one only")
-    parser.add_argument("--part", choices=PARTS, help="this one only")
-    options = parser.parse_args(arguments)
-    if options.again:
-        FILE.unlink(missing_ok=True)
-    for part, (measure, networks) in PARTS.items():
-        for name in networks:
-            if options.network not in (None, name) or options.part not in (None, part):
-                continue
-            found = results() if FILE.exists() else {"networks": {}}
-            if not options.quick and part in found["networks"].get(name, {}):
-                continue
-            try:
-                measured = measure(name, options.quick)
-            except photos.PhotosUnavailable as reason:
-                print(f"{part} is left out: {reason}", flush=True)
-                continue
-            print(part, name, json.dumps(measured, ensure_ascii=False) if options.quick else "done", flush=True)
-            if not options.quick:  # read again, because another process may have added its part meanwhile
-                found = results() if FILE.exists() else found
-                found |= {"pairs": PAIRS, "dim": DIM, "site": SITE, "steps": STEPS}
-                found["networks"].setdefault(name, {})[part] = measured
-                order = (*NETWORKS, PHOTOS)
-                found["networks"] = {known: found["networks"][known] for known in order if known in found["networks"]}
-                FILE.write_text(json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+def truth_again(name: str) -> Iterator[Cell]:
+    stored, found = STUDY.stored(f"truth/{name}"), truth(name)
+    yield from (Cell.within(f"decided by the {cue}", found[cue][0], stored[cue]) for cue in shapes.CUES)
 
 
-if __name__ == "__main__":
-    main()
+def table_again(name: str) -> Iterator[Cell]:
+    """Two searches and two controls, for a cue that this network chose of three, and for one that it did not."""
+    case = Case(load(name), SITE, PAIRS)
+    for variable in ("background", "shape_colour"):
+        stored, held = STUDY.stored(f"table/{name}")[variable], case.held_out(variable)
+        for what, score in (
+            ("held out", case.align(variable).score(*held)),
+            ("linear map", case.align(variable, kind="linear").score(*held)),
+            ("full swap", das.full_swap(*held)),
+            ("random subspace", das.random_subspace(*held, DIM)),
+        ):
+            yield Cell.within(f"{variable}, {what}", score.estimate, stored[what])
+
+
+def dimensions_again(name: str) -> Iterator[Cell]:
+    case, stored = Case(load(name), SITE, PAIRS), STUDY.stored(f"dimensions/{name}")["shape_colour"]
+    for dim in (1, 8):
+        found = case.align("shape_colour", dim=dim).score(*case.held_out("shape_colour"))
+        yield Cell.within(f"{dim} dimensions", found.estimate, stored[str(dim)]["held out"])
+
+
+def layers_again(name: str) -> Iterator[Cell]:
+    """A search at layer3, where little is left to run, and at layer1, where a search takes long, the random subspaces."""
+    stored = STUDY.stored(f"layers/{name}")
+    late, early = (Case(load(name), layer, 18) for layer in ("layer3", "layer1"))
+    found = late.align("background", steps=30).score(*late.held_out("background"))
+    yield Cell.within("background at layer3", found.estimate, stored["background"]["layer3"]["held out"])
+    by_chance = das.random_subspace(*early.held_out("shape_colour"), DIM, draws=3)
+    yield Cell.within("random subspaces of layer1", by_chance.estimate, stored["shape_colour"]["layer1"]["random subspace"])
+
+
+def places_again(name: str) -> Iterator[Cell]:
+    stored, found = (
+        each["shape_colour"] for each in (STUDY.stored(f"places/{name}"), places(name, variables=["shape_colour"]))
+    )
+    yield from (Cell.within(where, found[where][0], stored[where]) for where in ("left", "right", "full swap left"))
+
+
+def class_dimensions_again(name: str) -> Iterator[Cell]:
+    stored = STUDY.stored(f"class dimensions/{name}")["trained"]
+    found = class_dimensions(name, dims=[4], untrained=False)["trained"]
+    yield from (Cell.within(what, found[what][0], stored[what]) for what in ("full swap", "4"))
+
+
+def untrained_again() -> Iterator[Cell]:
+    """What the search finds in the first network that learned nothing, and what the network answers."""
+    model, stored = graded.network(1000), STUDY.stored("untrained/0")
+    said, found = graded.truth(model), graded.alignments(model, SITE)
+    for cue in shapes.CUES:
+        yield Cell.within(f"conflicts decided by the {cue}", said[cue][0], stored["truth"][cue])
+        yield Cell.within(f"{cue}, held out", found[cue]["held out"][0], stored[SITE][cue]["held out"])
+
+
+def mixed_again() -> Iterator[Cell]:
+    """The first network trained again. A processor that rounds otherwise trains another network of the same kind."""
+    found, stored = graded.truth(graded.train(graded.MIXES[0], 0)), STUDY.stored(f"mixed/{mixed(graded.MIXES[0], 0)}")
+    for cue in shapes.CUES:
+        yield Cell.near(f"conflicts decided by the {cue}", found[cue][0], stored["truth"][cue][0], 0.15)
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+def of_networks(
+    part: str,
+    names: Sequence[str],
+    measure: Callable[..., dict],
+    quick: dict[str, Any],
+    again: Callable[[str], Iterator[Cell]],
+    of: Sequence[str],
+    costly: Mapping[str, Any] | None = None,
+) -> dict[str, Part]:
+    """A part of the study for each network.
+
+    Args:
+        again, of: what measures a number again, and in which networks.
+        costly: settings for the large network, in which a step runs many layers.
+    """
+    return {
+        f"{part}/{name}": Part(
+            measure,
+            {"name": name, **((costly or {}) if name == RESNET else {})},
+            quick,
+            functools.partial(again, name) if name in of else None,
+            path=("networks", name, part),
+        )
+        for name in names
+    }
+
+
+def mixed(mix: Sequence[float], seed: int) -> str:
+    return f"{' '.join(map(str, mix))} seed {seed}"
+
+
+def of_graded() -> dict[str, Part]:
+    """Networks that learned nothing, and networks that learned from mixed cues, a part each."""
+    quick, file = {"setting": (4, 12, 3)}, {"file": "graded.json"}
+    parts = {
+        f"untrained/{seed}": Part(graded.untrained, {"seed": seed}, quick, path=(f"untrained {seed}",), **file)
+        for seed in range(graded.UNTRAINED)
+    }
+    quick = {**quick, "count": 128, "epochs": 1}
+    for seed, mix in itertools.product(range(graded.SEEDS), graded.MIXES):
+        key = mixed(mix, seed)
+        parts[f"mixed/{key}"] = Part(graded.trained, {"mix": mix, "seed": seed}, quick, path=(key,), **file)
+    for name, again in (("untrained/0", untrained_again), (f"mixed/{mixed(graded.MIXES[0], 0)}", mixed_again)):
+        parts[name] = replace(parts[name], cell=again)
+    return parts
+
+
+SMALL = {"pairs": 6, "steps": 5}
+COLOUR, ALL = "shapes-cue-colour", "shapes-cue-all"
+STUDY = Study(
+    __file__,
+    {
+        **of_networks("truth", NETWORKS, truth, {"count": 12}, truth_again, of=NETWORKS[1:]),
+        **of_networks(
+            "table",
+            NETWORKS,
+            table,
+            SMALL | {"untrained_pairs": 6},
+            table_again,
+            [ALL],
+            {"untrained_pairs": 24, "boundless": False},
+        ),
+        **of_networks("dimensions", (COLOUR, ALL, RESNET), dimensions, SMALL, dimensions_again, [COLOUR], {"pairs": 24}),
+        **of_networks(
+            "layers",
+            (COLOUR, "shapes-cue-type", ALL, RESNET),
+            layers,
+            SMALL,
+            layers_again,
+            [COLOUR],
+            {"sites": ("layer1", "layer3", SITE), "pairs": 12, "steps": 25, "untrained": False},
+        ),
+        **of_networks("places", (COLOUR, ALL), places, SMALL, places_again, [COLOUR]),
+        **of_networks(
+            "class dimensions",
+            (PHOTOS,),
+            class_dimensions,
+            {"split": (50, 50), "dims": [2], "steps": 5},
+            class_dimensions_again,
+            [PHOTOS],
+        ),
+        **of_graded(),
+    },
+    about={"pairs": PAIRS, "dim": DIM, "site": SITE, "steps": STEPS},
+    unavailable=(photos.PhotosUnavailable,),
+)

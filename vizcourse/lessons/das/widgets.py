@@ -10,15 +10,15 @@ from typing import Any
 
 import ipywidgets
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from vizcourse import plotting
 from vizcourse.hooks import capture, replay
+from vizcourse.lessons.das.study import DIM, SITE, STUDY
 from vizcourse.methods import das
-from vizcourse.widgets import Explorer, row
+from vizcourse.widgets import Explorer, choice, column, row, slider, steps
 from vizcourse.worlds import equality, shapes
-
-_STYLE = {"description_width": "initial"}
 
 # --- swap a cue ------------------------------------------------------------------------------------------------------
 
@@ -37,10 +37,6 @@ def edited(picture: shapes.Picture, new: str, cue: str) -> shapes.Picture:
 class Swap:
     """Base, source and edited picture ``(3, 3, H, W)``, and the probabilities of these and of the base after the swap."""
 
-    network: str
-    cue: str
-    swap: str
-    donor: str
     pictures: Tensor
     base_class: str
     source_class: str
@@ -118,21 +114,19 @@ class SwapACue(Explorer):
         return image, logits, acts[self.layer]
 
     def make_controls(self) -> dict[str, Any]:
-        def picture(value: int, name: str) -> ipywidgets.IntSlider:
-            return ipywidgets.IntSlider(value, 0, len(self.drawn) - 1, description=name)
-
+        last = len(self.drawn) - 1
         return {
-            "network": ipywidgets.Dropdown(options=list(self.networks), description="Network", style=_STYLE),
-            "base": picture(0, "Base"),
-            "source": picture(1, "Source"),
-            "cue": ipywidgets.ToggleButtons(options=list(CUES), description="Cue", style={"button_width": "90px"}),
-            "swap": ipywidgets.Dropdown(options=[SEARCHED, RANDOM, WHOLE], description="Swap the", style=_STYLE),
-            "donor": ipywidgets.Dropdown(options=[EDITED, SOURCE], description="taken from the", style=_STYLE),
+            "network": choice("Network", self.networks),
+            "base": slider("Base", 0, 0, last),
+            "source": slider("Source", 1, 0, last),
+            "cue": choice("Cue", CUES, buttons=90),
+            "swap": choice("Swap the", (SEARCHED, RANDOM, WHOLE)),
+            "donor": choice("taken from the", (EDITED, SOURCE)),
         }
 
     def arrange(self) -> ipywidgets.Widget:
         c = self.controls
-        return ipywidgets.VBox([row(c["network"], c["base"], c["source"]), row(c["cue"], c["swap"], c["donor"])])
+        return column(row(c["network"], c["base"], c["source"]), row(c["cue"], c["swap"], c["donor"]))
 
     def compute(self, network: str, base: int, source: int, cue: str, swap: str, donor: str) -> Swap:
         own_class, new = self.drawn[base].class_name, self.drawn[source].class_name
@@ -153,58 +147,38 @@ class SwapACue(Explorer):
         with torch.no_grad():
             after = self._rest[network](changed.movedim(-1, 1).contiguous())
         return Swap(
-            network,
-            cue,
-            swap,
-            donor,
-            torch.cat(pictures),
-            own_class,
-            new,
-            self.networks[network].classes,
-            torch.cat([*logits, after]).softmax(1),
-            size if swap == WHOLE else frame.shape[1],
-            size,
-        )
+            torch.cat(pictures), own_class, new, self.networks[network].classes,
+            torch.cat([*logits, after]).softmax(1), size if swap == WHOLE else frame.shape[1], size,
+        )  # fmt: skip
 
-    def draw(self, result: Swap, **_: Any) -> bytes:
+    def draw(self, result: Swap, cue: str, swap: str, donor: str, **_: Any) -> bytes:
         figure, axes = plotting.new(
-            9.8,
-            2.9,
-            1,
-            5,
-            gridspec_kw={"width_ratios": [1, 1, 1, 0.3, 1.35]},
+            9.8, 2.9, 1, 5, gridspec_kw={"width_ratios": [1, 1, 1, 0.3, 1.35]},
             margins={"left": 0.01, "right": 0.985, "top": 0.86, "bottom": 0.17, "wspace": 0.08},
-        )
-        cue = "all cues" if result.cue == "all" else result.cue
-        titles = (f"base: a {result.base_class}", f"source: a {result.source_class}", f"base, {cue} of the source")
+        )  # fmt: skip
+        edited_cue = "all cues" if cue == "all" else cue
+        titles = [f"base: a {result.base_class}", f"source: a {result.source_class}", f"base, {edited_cue} of the source"]
+        titles[1 if donor == SOURCE else 2] += "\n(gives the activation)"
         for place, picture, title, said in zip(axes, result.pictures, titles, result.answers.values(), strict=False):
             plotting.picture(place, picture, title)
             place.set_xlabel(f"network: “{said}”", fontsize=10)
-        axes[1 if result.donor == SOURCE else 2].set_title(
-            f"{titles[1 if result.donor == SOURCE else 2]}\n(gives the activation)", fontsize=10
-        )
         axes[3].axis("off")  # room for the names of the classes
-        plotting.probabilities(
-            axes[4],
-            result.classes,
-            result.probabilities[0],
-            result.probabilities[3],
-            ("base", "base after the swap"),
-        )
-        axes[4].set_title(f"{result.swap}, {result.dimensions} of {result.size}", fontsize=10)
+        before, _, _, after = result.probabilities
+        plotting.probabilities(axes[4], result.classes, before, after, ("base", "base after the swap"))
+        axes[4].set_title(f"{swap}, {result.dimensions} of {result.size}", fontsize=10)
         axes[4].set_xlabel("probability", fontsize=8)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Swap, **_: Any) -> str:
+    def describe(self, result: Swap, network: str, cue: str, swap: str, donor: str, **_: Any) -> str:
         says = result.answers
         if result.base_class == result.source_class:
             return f"Base and source are both a {result.base_class}: choose two classes, or there is nothing to swap."
-        cue = "all cues" if result.cue == "all" else f"the {result.cue}"
+        cue = "all cues" if cue == "all" else f"the {cue}"
         hit = says["base after the swap"] == result.source_class
         return (
-            f"{result.network}, without an intervention: base “{says['base']}”, source “{says['source']}”, base with {cue} of "
-            f"the source “{says[EDITED]}”. With the {result.swap} ({result.dimensions} of {result.size} dimensions) taken from "
-            f"the {result.donor}, the base is answered “{says['base after the swap']}”: {'a hit' if hit else 'no hit'}, "
+            f"{network}, without an intervention: base “{says['base']}”, source “{says['source']}”, base with {cue} of "
+            f"the source “{says[EDITED]}”. With the {swap} ({result.dimensions} of {result.size} dimensions) taken from "
+            f"the {donor}, the base is answered “{says['base after the swap']}”: {'a hit' if hit else 'no hit'}, "
             f"because the hypothesis says “{result.source_class}”."
         )
 
@@ -216,16 +190,9 @@ SHOW = ("my direction", "all angles", "all angles and DAS")
 
 @dataclass(frozen=True)
 class Turn:
-    """A direction of the plane, and the IIA of interchanging it.
+    """The IIA of interchanging a direction of the plane: that of the chosen variable, and that of each."""
 
-    ``iia`` is that of the chosen variable, ``iias`` its IIA at each angle, and ``by_variable`` that of each variable.
-    """
-
-    variable: str
-    angle: int
-    show: str
     iia: float
-    iias: list[float]
     by_variable: dict[str, float]
 
 
@@ -269,80 +236,79 @@ class RotateByHand(Explorer):
         return self.plane @ torch.tensor([[math.cos(turn)], [math.sin(turn)]])
 
     def make_controls(self) -> dict[str, Any]:
-        wide = ipywidgets.Layout(width="420px")
         return {
-            "variable": ipywidgets.ToggleButtons(options=list(self.sites), description="Variable"),
-            "angle": ipywidgets.IntSlider(0, 0, 179, description="Angle, degrees", style=_STYLE, layout=wide),
-            "show": ipywidgets.Dropdown(options=SHOW, description="Show", style=_STYLE),
+            "variable": choice("Variable", self.sites, buttons=148),
+            "angle": slider("Angle, degrees", 0, 0, 179, width=420),
+            "show": choice("Show", SHOW),
         }
 
     def compute(self, variable: str, angle: int, show: str) -> Turn:
         by_variable = {name: curve[angle] for name, curve in self.curves.items()}
-        return Turn(variable, angle, show, by_variable[variable], self.curves[variable], by_variable)
+        return Turn(by_variable[variable], by_variable)
 
     def answer_value(self) -> dict[str, Any]:
         """The chosen variable, the angle, and the IIA of this direction for each variable."""
         self.update()
         start = {"variable": next(iter(self.sites)), "angle": 0}
         touched = any(self.state[name] != value for name, value in start.items())
-        return {"variable": self.result.variable, "angle": self.result.angle, "touched": touched, **self.result.by_variable}
+        shown = {"variable": self.state["variable"], "angle": self.state["angle"], "touched": touched}
+        return shown | self.result.by_variable
 
-    def draw(self, result: Turn, **_: Any) -> bytes:
+    def draw(self, result: Turn, variable: str, angle: int, show: str) -> bytes:
         figure, axes = plotting.new(
-            9,
-            3.2,
-            1,
-            2,
-            gridspec_kw={"width_ratios": [1, 1.7]},
+            9, 3.2, 1, 2, gridspec_kw={"width_ratios": [1, 1.7]},
             margins={"left": 0.075, "right": 0.98, "top": 0.89, "bottom": 0.16, "wspace": 0.22},
-        )
-        points = self.sites[result.variable][0].vectors.mean(1) @ self.plane
-        reach = 1.15 * float(points.abs().max())
-        true = self.values.get(result.variable, torch.zeros(len(points), dtype=torch.bool))
-        for rows, marker, colour, label in (
-            (~true, "o", plotting.GREY, f"{result.variable} no" if result.variable in self.values else None),
-            (true, "^", plotting.BLUE, f"{result.variable} yes"),
-        ):
-            if rows.any():
-                axes[0].scatter(*points[rows].T.tolist(), s=40, marker=marker, color=colour, label=label)
-        turn = math.radians(result.angle)
-        x, y = reach * math.cos(turn), reach * math.sin(turn)
-        axes[0].plot([-x, x], [-y, y], color="black", linewidth=2, label="my direction")
-        found = self.found[result.variable].rotation[:, 0]
-        there = (self.plane.T @ found).tolist()
-        if result.show == SHOW[2]:
-            x, y = (reach * each for each in there)
-            axes[0].plot([-x, x], [-y, y], color=plotting.GREEN, linestyle="--", linewidth=2, label="DAS, in this plane")
-        axes[0].legend(fontsize=7, frameon=False, loc="lower right", borderpad=0)
-        axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-        axes[0].set_xlabel("first direction of the plane", fontsize=8)
-        axes[0].set_ylabel("second direction", fontsize=8)
-        axes[0].set_title("the base activations", fontsize=10)
-        axes[0].tick_params(labelsize=8)
+        )  # fmt: skip
+        there = (self.plane.T @ self.found[variable].rotation[:, 0]).tolist()
+        self._draw_plane(axes[0], variable, angle, there if show == SHOW[2] else None)
         styles = [("-", plotting.BLUE), ("--", plotting.ORANGE), ("-.", plotting.GREEN), (":", plotting.RED)]
-        if result.show != SHOW[0]:
+        if show != SHOW[0]:
             for (name, curve), (line, colour) in zip(self.curves.items(), styles, strict=False):
                 axes[1].plot(self.angles, curve, line, color=colour, label=name)
-        if result.show == SHOW[2]:
-            angle = math.degrees(math.atan2(there[1], there[0])) % 180
-            axes[1].plot([angle], [self.found_iia[result.variable]], "D", color=plotting.GREEN, label="DAS", markersize=8)
+        if show == SHOW[2]:
+            found = math.degrees(math.atan2(there[1], there[0])) % 180
+            axes[1].plot([found], [self.found_iia[variable]], "D", color=plotting.GREEN, label="DAS", markersize=8)
         axes[1].axhline(0.5, color=plotting.GREY, linewidth=0.8, linestyle=":")
-        axes[1].plot([result.angle], [result.iia], "o", color="black", markersize=9, label=f"my direction, {result.variable}")
+        axes[1].plot([angle], [result.iia], "o", color="black", markersize=9, label=f"my direction, {variable}")
         axes[1].set(xlim=(-2, 181), ylim=(0, 1.06), xticks=range(0, 181, 30), xlabel="angle (degrees)", ylabel="IIA")
         axes[1].legend(fontsize=8, frameon=False, loc="lower right", ncols=2)
-        axes[1].set_title(f"{result.variable}: {result.iia:.0%} of the pairs answer its label", fontsize=10)
+        axes[1].set_title(f"{variable}: {result.iia:.0%} of the pairs answer its label", fontsize=10)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Turn, **_: Any) -> str:
-        others = ", ".join(f"{value:.0%} for {name}" for name, value in result.by_variable.items() if name != result.variable)
+    def _draw_plane(self, axes: Axes, variable: str, angle: int, found: Sequence[float] | None) -> None:
+        """The base activations in the plane, the learner's direction, and that of DAS where it is to be shown."""
+        points = self.sites[variable][0].vectors.mean(1) @ self.plane
+        reach = 1.15 * float(points.abs().max())
+        true = self.values.get(variable, torch.zeros(len(points), dtype=torch.bool))
+        for rows, marker, colour, label in (
+            (~true, "o", plotting.GREY, f"{variable} no" if variable in self.values else None),
+            (true, "^", plotting.BLUE, f"{variable} yes"),
+        ):
+            if rows.any():
+                axes.scatter(*points[rows].T.tolist(), s=40, marker=marker, color=colour, label=label)
+        turn = math.radians(angle)
+        lines = [((math.cos(turn), math.sin(turn)), {"color": "black", "label": "my direction"})]
+        if found is not None:
+            lines.append((found, {"color": plotting.GREEN, "linestyle": "--", "label": "DAS, in this plane"}))
+        for (x, y), look in lines:
+            axes.plot([-reach * x, reach * x], [-reach * y, reach * y], linewidth=2, **look)
+        axes.legend(fontsize=7, frameon=False, loc="lower right", borderpad=0)
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        axes.set_xlabel("first direction of the plane", fontsize=8)
+        axes.set_ylabel("second direction", fontsize=8)
+        axes.set_title("the base activations", fontsize=10)
+        axes.tick_params(labelsize=8)
+
+    def describe(self, result: Turn, variable: str, angle: int, show: str) -> str:
+        others = ", ".join(f"{value:.0%} for {name}" for name, value in result.by_variable.items() if name != variable)
         others = f" and {others}" if others else ""
-        text = f"At {result.angle} degrees the IIA is {result.iia:.0%} for {result.variable}{others}."
-        if result.show != SHOW[2]:
+        text = f"At {angle} degrees the IIA is {result.iia:.0%} for {variable}{others}."
+        if show != SHOW[2]:
             return text
-        found = self.found[result.variable].rotation[:, 0]
+        found = self.found[variable].rotation[:, 0]
         inside = float((self.plane.T @ found).norm())
         return (
-            f"{text} DAS searched all {len(found)} dimensions: IIA {self.found_iia[result.variable]:.0%}, and "
+            f"{text} DAS searched all {len(found)} dimensions: IIA {self.found_iia[variable]:.0%}, and "
             f"{inside:.2f} of its direction's length of 1 lies in this plane."
         )
 
@@ -360,29 +326,23 @@ def hidden_directions() -> RotateByHand:
 # --- dimension and layer ---------------------------------------------------------------------------------------------
 
 UNTRAINED_WHOLE = "untrained network, full swap"
-#: The curves, in the order in which they are drawn: colour, and a line that differs without colour too.
+#: The curves, in the order in which they are drawn: colour, and marker and line that differ without colour too.
 LOOKS = {
-    "untrained network": (plotting.ORANGE, "^--"),
-    UNTRAINED_WHOLE: (plotting.ORANGE, "+:"),
-    "random subspace": (plotting.GREY, "s:"),
-    "full swap": (plotting.RED, "x-."),
-    "held out": (plotting.BLUE, "o-"),
+    "untrained network": (plotting.ORANGE, "^", "--"),
+    UNTRAINED_WHOLE: (plotting.ORANGE, "+", ":"),
+    "random subspace": (plotting.GREY, "s", ":"),
+    "full swap": (plotting.RED, "x", "-."),
+    "held out": (plotting.BLUE, "o", "-"),
 }
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Stored IIAs, [value, low, high], of one variable in one network: by dimension and by layer, and what is chosen."""
+    """Stored IIAs, [value, low, high], of one variable in one network: by dimension and by layer, each from so many pairs."""
 
-    network: str
-    variable: str
-    dim: int
-    layer: str
     by_dim: dict[str, dict[str, list[float]]]
     by_layer: dict[str, dict[str, list[float]]]
     pairs: tuple[int, int]
-    site: str
-    width: int
 
 
 class DimensionAndLayer(Explorer):
@@ -391,42 +351,30 @@ class DimensionAndLayer(Explorer):
     Everything comes from the lesson's stored study, because a sweep takes minutes: the controls only choose.
 
     Args:
-        results: what ``vizcourse.lessons.das.study.results()`` gives, or its part "networks"; read from the file by default.
+        results: what the lesson's stored study holds, or its part "networks"; read from the file by default.
     """
 
     title = "Dimension and layer: how much room does a variable need, and where? (stored study)"
     width = 880
 
     def __init__(self, results: Mapping[str, Any] | None = None) -> None:
-        from vizcourse.lessons.das import study
-
-        results = study.results() if results is None else results
-        found = results.get("networks", results)
-        self.site, self.width_of_layers = study.SITE, study.DIM
+        found = STUDY.results() if results is None else results
+        found = found.get("networks", found)
         self.results = {name: each for name, each in found.items() if "dimensions" in each and "layers" in each}
         if not self.results:
-            raise ValueError("These results hold no sweep: run python -m vizcourse.lessons.das.study first.")
+            raise ValueError("These results hold no sweep: run `vizcourse study 05` first.")
         super().__init__()
 
     def make_controls(self) -> dict[str, Any]:
         first = next(iter(self.results.values()))
         variables = [name for name in first["dimensions"] if name in shapes.VARIABLES]
-        layers = dict.fromkeys(
-            layer for each in self.results.values() for layer in sorted(each["layers"][variables[0]], key=self._depth)
-        )
+        layers = {layer for each in self.results.values() for layer in each["layers"][variables[0]]}
         return {
-            "network": ipywidgets.Dropdown(options=list(self.results), description="Network", style=_STYLE),
-            "variable": ipywidgets.Dropdown(options=variables, description="Variable", style=_STYLE),
-            "dim": ipywidgets.SelectionSlider(
-                options=[int(dim) for dim in first["dimensions"][variables[0]]], value=8, description="Dimensions", style=_STYLE
-            ),
-            "layer": ipywidgets.SelectionSlider(
-                options=sorted(layers, key=self._depth), value=self.site, description="Layer", style=_STYLE
-            ),
+            "network": choice("Network", self.results),
+            "variable": choice("Variable", variables),
+            "dim": steps("Dimensions", [int(dim) for dim in first["dimensions"][variables[0]]], 8),
+            "layer": steps("Layer", sorted(layers, key=lambda layer: (layer == SITE, layer)), SITE),
         }
-
-    def _depth(self, layer: str) -> tuple[bool, str]:
-        return layer == self.site, layer
 
     def compute(self, network: str, variable: str, dim: int, layer: str) -> Curves:
         entry = self.results[network]
@@ -435,44 +383,37 @@ class DimensionAndLayer(Explorer):
             whole = {name: entry["table"][variable][name] for name in ("full swap", UNTRAINED_WHOLE)}
             by_dim = {each: {**values, **whole} for each, values in by_dim.items()}
         pairs = entry["dimensions"]["pairs"], entry["layers"]["pairs"]
-        return Curves(network, variable, dim, layer, by_dim, entry["layers"][variable], pairs, self.site, self.width_of_layers)
+        return Curves(by_dim, entry["layers"][variable], pairs)
 
-    def draw(self, result: Curves, **_: Any) -> bytes:
+    def draw(self, result: Curves, network: str, variable: str, dim: int, layer: str) -> bytes:
         figure, axes = plotting.new(
-            9.8,
-            3.3,
-            1,
-            2,
-            sharey=True,
-            gridspec_kw={"width_ratios": [1.4, 1]},
+            9.8, 3.3, 1, 2, sharey=True, gridspec_kw={"width_ratios": [1.4, 1]},
             margins={"left": 0.065, "right": 0.99, "top": 0.91, "bottom": 0.27, "wspace": 0.06},
-        )
-        chosen = (str(result.dim), result.layer)
-        for place, table, mark in zip(axes, (result.by_dim, result.by_layer), chosen, strict=True):
-            for name, (colour, line) in LOOKS.items():
+        )  # fmt: skip
+        for place, table, mark in zip(axes, (result.by_dim, result.by_layer), (str(dim), layer), strict=True):
+            for name, (colour, marker, line) in LOOKS.items():
                 measured = {where: values[name] for where, values in table.items() if name in values}
                 places = [list(table).index(where) for where in measured]
-                middle, low, high = zip(*measured.values(), strict=True) if measured else ((), (), ())
-                place.plot(places, middle, line, color=colour, label=name, markersize=5)
-                place.fill_between(places, low, high, color=colour, alpha=0.12, linewidth=0)
+                look = {"marker": marker, "linestyle": line, "markersize": 5}
+                plotting.interval(place, places, list(measured.values()), label=name, color=colour, band=True, **look)
             place.set_xticks(range(len(table)), list(table))
             place.set_xlim(-0.3, len(table) - 0.7)
             if mark in table:
                 place.axvline(list(table).index(mark), color="black", linewidth=0.8)
-        axes[0].set(ylim=(-0.04, 1.06), ylabel="IIA, held-out pairs", xlabel=f"dimensions interchanged, at {result.site}")
-        axes[1].set_xlabel(f"layer, {result.width} dimensions interchanged")
-        axes[0].set_title(f"{result.variable} in {result.network}, {result.pairs[0]} pairs", fontsize=10)
+        axes[0].set(ylim=(-0.04, 1.06), ylabel="IIA, held-out pairs", xlabel=f"dimensions interchanged, at {SITE}")
+        axes[1].set_xlabel(f"layer, {DIM} dimensions interchanged")
+        axes[0].set_title(f"{variable} in {network}, {result.pairs[0]} pairs", fontsize=10)
         axes[1].set_title(f"by layer, {result.pairs[1]} pairs", fontsize=10)
         figure.legend(
             *axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0.06, 0), ncols=5
         )
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Curves, **_: Any) -> str:
+    def describe(self, result: Curves, network: str, variable: str, dim: int, layer: str) -> str:
         parts = []
         for where, table, key in (
-            (f"{result.dim} dimensions at {result.site}", result.by_dim, str(result.dim)),
-            (f"{result.width} dimensions at {result.layer}", result.by_layer, result.layer),
+            (f"{dim} dimensions at {SITE}", result.by_dim, str(dim)),
+            (f"{DIM} dimensions at {layer}", result.by_layer, layer),
         ):
             if key not in table:
                 parts.append(f"{where}: not measured in this network.")
@@ -482,7 +423,7 @@ class DimensionAndLayer(Explorer):
             missing = [name for name in reversed(LOOKS) if name not in values and name != UNTRAINED_WHOLE]
             without = f" ({' and '.join(missing)} not measured here)" if missing else ""
             parts.append(f"{where}: {listed}{without}. {verdict(values)}")
-        return f"Stored study, {result.variable} in {result.network}. " + " ".join(parts)
+        return f"Stored study, {variable} in {network}. " + " ".join(parts)
 
 
 def verdict(values: Mapping[str, Sequence[float]]) -> str:
