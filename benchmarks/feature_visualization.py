@@ -96,7 +96,7 @@ def main() -> None:
     options = parser.parse_args()
     model = load("googlenet-scenes").requires_grad_(not options.frozen)
     noise = 0.5 + 0.01 * torch.randn(1, 3, options.size, options.size, generator=torch.Generator().manual_seed(0))
-    values = evaluate(model, [channel(LAYER, unit) for unit in range(512)], noise)[:, 0]
+    values = evaluate(model, noise, [channel(LAYER, unit) for unit in range(512)])[:, 0]
     batch = (values > 0.05).nonzero().flatten()[: options.units].tolist()  # units that need no waking
     ways = {
         (name, len(units)): way(model, options.size, units, options.steps)

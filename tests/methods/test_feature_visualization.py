@@ -110,6 +110,7 @@ def test_objectives_by_hand():
     model, red = identity(), pictures[:, 0]
     values = evaluate(
         model,
+        pictures,
         [
             channel("0", 0),
             neuron("0", 0),
@@ -119,7 +120,6 @@ def test_objectives_by_hand():
             direction("0", torch.tensor([3.0, 4.0, 0.0])),
             direction("0", torch.tensor([0.0, 0.0, 2.0]), (1, 2), cosine_power=2),
         ],
-        pictures,
     )
     at = pictures[:, :, 1, 2]
     expected = [
@@ -136,8 +136,8 @@ def test_objectives_by_hand():
 
 def test_sums_differences_and_multiples():
     a, b = channel("0", 0), total_variation()
-    value_a, value_b = evaluate(identity(), [a, b], pictures)
-    mixed = evaluate(identity(), [a + b, a - 2 * b, -(a / 4), sum([a, b, a]), b * 3 - a], pictures)
+    value_a, value_b = evaluate(identity(), pictures, [a, b])
+    mixed = evaluate(identity(), pictures, [a + b, a - 2 * b, -(a / 4), sum([a, b, a]), b * 3 - a])
     expected = [value_a + value_b, value_a - 2 * value_b, -value_a / 4, 2 * value_a + value_b, 3 * value_b - value_a]
     torch.testing.assert_close(mixed, torch.stack(expected))
     assert str(channel("0", 1) - 0.5 * l2()) == "channel('0', 1) + -0.5 * l2()"
@@ -149,9 +149,9 @@ def test_sums_differences_and_multiples():
 
 def test_logit_is_an_output_of_the_whole_model():
     model = network()
-    values = evaluate(model, [logit(0), logit(1), channel("fc", 1)], torch.rand(3, 3, 8, 8))
+    values = evaluate(model, torch.rand(3, 3, 8, 8), [logit(0), logit(1), channel("fc", 1)])
     x = torch.rand(3, 3, 8, 8)
-    torch.testing.assert_close(evaluate(model, logit(1), x)[0], model(x)[:, 1].detach())
+    torch.testing.assert_close(evaluate(model, x, logit(1))[0], model(x)[:, 1].detach())
     assert torch.equal(values[1], values[2])
 
 
@@ -159,17 +159,17 @@ def test_tokens_are_a_map_of_one_row():
     tokens = nn.Sequential(nn.Flatten(2), nn.Linear(48, 4))  # (n, 3 tokens, 4 features)
     with torch.no_grad():
         output = tokens(pictures)
-    values = evaluate(tokens, [channel("1", 2), neuron("1", 2, (0, 1))], pictures)
+    values = evaluate(tokens, pictures, [channel("1", 2), neuron("1", 2, (0, 1))])
     torch.testing.assert_close(values, torch.stack([output[:, :, 2].mean(1), output[:, 1, 2]]))
 
 
 def test_caricature_and_inversion_by_hand():
     target = pictures[:1]
-    values = evaluate(identity(), [caricature("0", target), caricature("0", target, cosine_power=0)], pictures)
+    values = evaluate(identity(), pictures, [caricature("0", target), caricature("0", target, cosine_power=0)])
     norm, dot = target.norm(), (pictures * target).sum((1, 2, 3))
     cosine = dot / norm / pictures.flatten(1).norm(dim=1)
     torch.testing.assert_close(values, torch.stack([dot / norm * cosine, dot / norm]))
-    inverted = evaluate(identity(), inversion("0", target), torch.cat([target, torch.zeros_like(target), 3 * target]))
+    inverted = evaluate(identity(), torch.cat([target, torch.zeros_like(target), 3 * target]), inversion("0", target))
     torch.testing.assert_close(inverted, torch.tensor([[0.0, -1.0, -4.0]]))
 
 
@@ -183,13 +183,13 @@ def test_diversity_by_hand():
     # Gram matrices of a red, a red and a green picture: cosine 1 between the first two, 0 to the third
     three = torch.zeros(3, 3, 4, 4)
     three[0, 0], three[1, 0], three[2, 1] = 1, 0.5, 1
-    torch.testing.assert_close(evaluate(identity(), diversity("0"), three), torch.tensor([[-0.5, -0.5, 0.0]]))
+    torch.testing.assert_close(evaluate(identity(), three, diversity("0")), torch.tensor([[-0.5, -0.5, 0.0]]))
 
 
 def test_diversity_makes_pictures_differ():
     def likeness(objective):
         found = render(network(), objective, **SMALL | {"variants": 2, "steps": 60})
-        return -evaluate(network(), diversity("conv2"), found.images).mean().item()
+        return -evaluate(network(), found.images, diversity("conv2")).mean().item()
 
     alike, unlike = likeness(channel("conv2", 1)), likeness(channel("conv2", 1) + 10 * diversity("conv2"))
     assert unlike < alike - 0.02
@@ -198,21 +198,21 @@ def test_diversity_makes_pictures_differ():
 def test_penalties_by_hand():
     image = torch.tensor([[0.0, 1.0], [0.5, 0.5]]).expand(1, 3, 2, 2)
     # across: 1 + 0, down: 0.5 + 0.5, over 4 pixels; |x - 0.5|: 0.5 twice; (x - 0.5)²: 0.25 twice
-    values = evaluate(identity(), [total_variation(), l1(), l2()], image)
+    values = evaluate(identity(), image, [total_variation(), l1(), l2()])
     torch.testing.assert_close(values, torch.tensor([[0.5], [0.25], [0.125]]))
-    assert evaluate(identity(), blur(), torch.full((1, 3, 4, 4), 0.3)).abs() < 1e-12
+    assert evaluate(identity(), torch.full((1, 3, 4, 4), 0.3), blur()).abs() < 1e-12
     # a white pixel on black, blurred: 1/4 there, 1/8 on 4 sides, 1/16 on 4 corners
     dot = torch.zeros(1, 3, 5, 5)
     dot[:, :, 2, 2] = 1
     expected = (0.75**2 + 4 / 64 + 4 / 256) / 25 / 2
-    assert evaluate(identity(), blur(), dot).item() == pytest.approx(expected)
+    assert evaluate(identity(), dot, blur()).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("penalty", [total_variation, l1, l2, blur])
 def test_each_penalty_lowers_itself(penalty):
     strong = SMALL | {"image": pixels(16, deviation=1), "steps": 30}
     free, held = (render(identity(), channel("0", 0) - weight * penalty(), **strong) for weight in (0, 50))
-    assert evaluate(identity(), penalty(), held.images) < 0.8 * evaluate(identity(), penalty(), free.images)
+    assert evaluate(identity(), held.images, penalty()) < 0.8 * evaluate(identity(), free.images, penalty())
 
 
 # -------------------------------------------------------------------------------------------------------------- images
@@ -397,7 +397,7 @@ def test_ascent_raises_the_objective(image, preset):
     goals = [channel("conv2", 1), neuron("conv2", 2), logit(1), layer("conv2"), channel("conv2", 0) - channel("conv2", 3)]
     result = render(model, goals, **SMALL | {"image": image, "steps": 30, "transformations": preset})
     start, end = image.decode(image.start(1, torch.Generator().manual_seed(0))), result.images
-    gain = evaluate(model, goals, end).diag() - evaluate(model, goals, start)[:, 0]
+    gain = evaluate(model, end, goals).diag() - evaluate(model, start, goals)[:, 0]
     assert (gain > 0.002).all(), gain
     assert end.shape == (5, 3, 16, 16) and 0 <= end.min() and end.max() <= 1
     assert result.values.shape == (30, 5)
@@ -442,7 +442,7 @@ def test_values_are_those_of_the_pictures_on_the_path():
     result = render(network(), goal, **SMALL | {"frames": 13})
     assert result.frame_steps == tuple(range(13))
     assert result.frames.shape == (13, 1, 3, 16, 16)
-    torch.testing.assert_close(evaluate(network(), goal, result.frames[:-1, 0])[0], result.values[:, 0])
+    torch.testing.assert_close(evaluate(network(), result.frames[:-1, 0], goal)[0], result.values[:, 0])
     assert torch.equal(result.frames[-1], result.images)
 
 
@@ -488,7 +488,7 @@ def test_seeds_decide_everything_and_the_random_state_is_untouched():
 def test_nothing_after_the_target_is_run():
     model = network()
     render(model, [channel("conv2", 1), neuron("conv1", 0)], **SMALL)
-    evaluate(model, channel("conv2", 1), torch.rand(1, 3, 8, 8))
+    evaluate(model, torch.rand(1, 3, 8, 8), channel("conv2", 1))
     assert model.tail.runs == 0
     render(model, logit(0), **SMALL)
     assert model.tail.runs == SMALL["steps"]
@@ -532,7 +532,7 @@ def test_nothing_is_left_behind_after_a_hundred_calls():
         render(model, channel("conv2", number % 5), **short)
         with torch.no_grad():
             render(model, logit(0) + channel("conv1", 1), **short)
-    evaluate(model, logit(1), torch.rand(2, 3, 8, 8))
+    evaluate(model, torch.rand(2, 3, 8, 8), logit(1))
     top_examples(model, [torch.rand(2, 3, 8, 8)], "conv2")
     assert_same(before, marks(model))
 
@@ -577,7 +577,7 @@ def test_a_unit_that_is_silent_on_noise_is_woken():
     model = nn.Sequential(nn.Conv2d(3, 1, 1), nn.ReLU())
     nn.init.constant_(model[0].weight, 1.0)
     nn.init.constant_(model[0].bias, -1.6)  # noise sums to 1.5, white to 3
-    assert evaluate(model, channel("1", 0), torch.full((1, 3, 8, 8), 0.51)) == 0
+    assert evaluate(model, torch.full((1, 3, 8, 8), 0.51), channel("1", 0)) == 0
     woken = render(model, channel("1", 0), **SMALL | {"image": pixels(8), "steps": 60})
     assert woken.values[-1] > 0.1
     with pytest.raises(ConstantObjective, match="whatever the picture"):
@@ -647,8 +647,8 @@ def test_bad_input_is_named():
         ("render at the size", inversion("conv2", torch.ones(1, 5, 3, 3)), {}),
         ("An objective is needed", [], {}),
         ("An objective is needed", ["conv2"], {}),
-        ("steps and variants must be at least 1", logit(0), {"steps": 0}),
-        ("learning_rate positive", logit(0), {"learning_rate": math.nan}),
+        ("steps must be a whole number of at least 1", logit(0), {"steps": 0}),
+        ("learning_rate must be a finite number, above 0", logit(0), {"learning_rate": math.nan}),
         ("There is no optimizer 'lbfgs': choose from adam, sgd", logit(0), {"optimizer": "lbfgs"}),
         ("leaves nothing of", logit(0), {"transformations": [jitter(16)]}),
     ]
@@ -660,7 +660,7 @@ def test_bad_input_is_named():
             direction("conv2", vector)
     with pytest.raises(ValueError, match="3 × 3 matrix"):
         fourier(8, colours=torch.ones(2, 3))
-    with pytest.raises(ValueError, match="is empty"):
+    with pytest.raises(ValueError, match="size must be .* at least 1"):
         pixels(0)
     with pytest.raises(ValueError, match="choose a layer with"):
         render(nn.Sequential(nn.Flatten(), nn.Flatten(0)), channel("1", 0), **SMALL)
@@ -671,8 +671,8 @@ def test_bad_input_is_named():
         render(unused, channel("aside", 0), **SMALL)
     with pytest.raises(ValueError, match="There are no pictures"):
         colour_matrix([])
-    with pytest.raises(ValueError, match="N at least 1"):
-        evaluate(model, logit(0), torch.zeros(0, 3, 8, 8))
+    with pytest.raises(ValueError, match="at least one"):
+        evaluate(model, torch.zeros(0, 3, 8, 8), logit(0))
 
 
 # ---------------------------------------------------------------------------------------------------- dataset examples

@@ -31,7 +31,7 @@ from vizcourse.methods.checks import (
     checked_logits,
     checked_number,
 )
-from vizcourse.methods.passes import check_order, forward, left_alone, reached
+from vizcourse.methods.passes import check_order, forward, left_alone, reached, single
 from vizcourse.methods.receptive_fields import boxes, effective_receptive_field, gradient_receptive_field, spatial
 
 __all__ = [
@@ -129,8 +129,7 @@ def pointwise_feature_vectors(
 
 
 def _as_maps(activation: Tensor, layout: Layout, name: str) -> Tensor:
-    maps = spatial(layout.to_maps(activation), name)
-    return maps.to(torch.promote_types(maps.dtype, torch.float32))
+    return single(spatial(layout.to_maps(activation), name))
 
 
 class Rest:
@@ -436,8 +435,7 @@ def decompose(
     penalty, iterations = checked_number(penalty, "penalty", least=0), checked_count(iterations, "iterations")
     if not isinstance(activations, Tensor) or not isinstance(concepts, Concepts):
         raise ValueError("Pass maps, as pointwise_feature_vectors gives them, and the concepts of their layer, in this order.")
-    activations = checked_finite(spatial(activations, concepts.layer), "activations").detach()
-    activations = activations.to(torch.promote_types(activations.dtype, torch.float32))
+    activations = single(checked_finite(spatial(activations, concepts.layer), "activations").detach())
     count, channels, height, width = activations.shape
     if channels != concepts.vectors.shape[1]:
         raise ValueError(

@@ -80,7 +80,7 @@ def top_examples(
     with left_alone(model), running(model, [layer], layout=layout) as run:
         for batch in tqdm(picture_batches(batches), "pictures", delay=3, leave=False, disable=not progress):
             batch = following(batch, model)
-            name, maps = run(batch)[layer]
+            name, maps, _ = run(batch)[layer]
             if directions is not None:
                 if directions.ndim != 2 or directions.shape[1] != maps.shape[1]:
                     raise ValueError(f"directions must be (U, {maps.shape[1]}) for layer {name!r}.")
@@ -120,14 +120,14 @@ def _receptive_fields(
     generator = torch.Generator().manual_seed(0)
     with left_alone(model), torch.enable_grad(), running(model, [layer], layout=layout) as run, PassingReLU():
         with torch.no_grad():
-            rows, columns = run(picture)[layer][1].shape[2:]
+            rows, columns = run(picture)[layer].maps.shape[2:]
         if rows == 1:  # a vector, or tokens: they see everything
             return torch.tensor([[0, picture.shape[2]]]), torch.tensor([[0, picture.shape[3]]]).expand(columns, 2)
         number = torch.arange(max(rows, columns))
         reach = torch.zeros(len(number), *picture.shape[2:], dtype=torch.bool)
         for _ in range(draws):
             noise = torch.rand(len(number), *picture.shape[1:], generator=generator).to(picture).requires_grad_()
-            maps = run(noise)[layer][1]
+            maps = run(noise)[layer].maps
             answer = maps[number, :, number.clamp_max(rows - 1), number.clamp_max(columns - 1)]
             if answer.requires_grad:
                 reach |= torch.autograd.grad(answer.sum(), noise, allow_unused=True)[0].ne(0).any(1).cpu()

@@ -14,7 +14,6 @@ After Olah, Mordvintsev and Schubert, "Feature Visualization" (Distill, 2017). A
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,7 +22,15 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vizcourse.hooks import Wanted
+from vizcourse.hooks import Layout, Wanted
+from vizcourse.methods.checks import (
+    checked_choice,
+    checked_count,
+    checked_images,
+    checked_model,
+    checked_number,
+    following,
+)
 from vizcourse.methods.dataset_examples import Examples, top_examples
 from vizcourse.methods.image_parameters import (
     DEFAULT,
@@ -117,6 +124,7 @@ def render(
     seed: int = 0,
     frames: int = 0,
     warm_up: int = 16,
+    layout: Layout | str | None = None,
     progress: bool = True,
 ) -> Rendering:
     """Make pictures that raise objectives, by gradient ascent from faint noise.
@@ -142,6 +150,7 @@ def render(
         frames: how many pictures of the path to keep, evenly from the start to the end.
         warm_up: steps, at most half of all, in which a gradient that is wholly blocked by a ReLU is let through where it
             would raise the input, because a unit that is silent on noise could never be woken otherwise (as in Lucid).
+        layout: how the layers lay out their maps, where it cannot be found out; see :func:`vizcourse.hooks.layout_of`.
         progress: show a bar if it takes more than three seconds.
 
     Raises:
@@ -155,23 +164,24 @@ def render(
         torch.Size([2, 3, 96, 96])
     """
     objectives = _checked(objective)
-    if min(steps, variants) < 1 or frames < 0 or not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise ValueError("steps and variants must be at least 1, frames at least 0 and learning_rate positive and finite.")
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(f"There is no optimizer {optimizer!r}: choose from {', '.join(OPTIMIZERS)}.")
-    image = image or fourier(getattr(model, "input_size", 96))
+    steps, variants = checked_count(steps, "steps"), checked_count(variants, "variants")
+    frames = checked_count(frames, "frames", least=0)
+    warm_up = min(checked_count(warm_up, "warm_up", least=0), steps // 2)
+    checked_choice(optimizer, OPTIMIZERS, "optimizer")
+    image = image or fourier(getattr(checked_model(model), "input_size", 96))
+    if not isinstance(image, Image) or not all(map(callable, transformations)):
+        raise ValueError("An image is fourier(…), pixels(…) or prior(…), and transformations are a tuple such as (jitter(8),).")
     generator = torch.Generator().manual_seed(seed)
     start = image.start(variants, generator)
     parameter = start.repeat(len(objectives), *[1] * (start.ndim - 1)).to(device_of(model)).requires_grad_()
-    climber = OPTIMIZERS[optimizer]([parameter], learning_rate)
+    climber = OPTIMIZERS[optimizer]([parameter], checked_number(learning_rate, "learning_rate", above=0))
     frame_steps = tuple(round(steps * number / max(1, frames - 1)) for number in range(frames)) if frames != 1 else (steps,)
     kept: list[Tensor] = []
     values: list[Tensor] = []
-    warm_up = min(warm_up, steps // 2)
     suspicious = min(steps - 1, max(warm_up, 16))  # when a term that has never moved is looked into
     first = moved = good = None
     undisturbed = left_alone(model, *image.modules)
-    with undisturbed, plain_batch_norms(model), torch.enable_grad(), running(model, _layers(objectives)) as run:
+    with undisturbed, plain_batch_norms(model), torch.enable_grad(), running(model, _layers(objectives), layout=layout) as run:
         for step in tqdm(range(steps), "rendering", delay=3, leave=False, disable=not progress):
             pictures = image.decode(parameter)
             now = pictures.detach().clone()
@@ -182,8 +192,9 @@ def render(
                 seen = transform(seen, generator)
             with PassingReLU() if step < warm_up else nullcontext():
                 # With the channels side by side in memory, pooling and convolution are faster; the values are the same.
-                maps = run(cut(seen, pictures.shape[2:]).contiguous(memory_format=torch.channels_last))
-            terms = _measure(objectives, maps | {None: ("", pictures)})  # penalties look at the untransformed pictures
+                framed = cut(seen, pictures.shape[2:]).contiguous(memory_format=torch.channels_last)
+                maps = run(following(framed, model))
+            terms = _measure(objectives, maps | {None: Seen("", pictures)})  # penalties look at the untransformed pictures
             each = _weighed(terms)
             layered = [value.detach() for pairs in terms for term, value in pairs if term.layer is not None]
             if step == 0:
@@ -221,13 +232,20 @@ def normalized(gradient: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, objective: Objective | Sequence[Objective], pictures: Tensor) -> Tensor:
+def evaluate(
+    model: nn.Module,
+    images: Tensor,
+    objective: Objective | Sequence[Objective],
+    *,
+    layout: Layout | str | None = None,
+) -> Tensor:
     """The values of objectives on given pictures, without any transformation.
 
     Args:
         model: as for :func:`render`.
+        images: ``(N, 3, height, width)``.
         objective: one, or several.
-        pictures: ``(N, 3, height, width)``.
+        layout: as for :func:`render`.
 
     Returns:
         ``(objectives, N)``.
@@ -235,15 +253,13 @@ def evaluate(model: nn.Module, objective: Objective | Sequence[Objective], pictu
     Raises:
         ValueError: no pictures, unknown layer, channel out of range.
     """
-    objectives = _checked(objective)
-    if pictures.ndim != 4 or len(pictures) == 0:
-        raise ValueError(f"Pictures must be (N, 3, height, width) with N at least 1, not {tuple(pictures.shape)}.")
-    with left_alone(model), running(model, _layers(objectives)) as run:
-        return _weighed(_measure(objectives, run(pictures.to(device_of(model))), together=True)).view(len(objectives), -1)
+    objectives, images = _checked(objective), checked_images(images, checked_model(model))
+    with left_alone(model), running(model, _layers(objectives), layout=layout) as run:
+        return _weighed(_measure(objectives, run(images), together=True)).view(len(objectives), -1)
 
 
 def _checked(objective: Objective | Sequence[Objective]) -> list[Objective]:
-    objectives = [objective] if isinstance(objective, Objective) else list(objective)
+    objectives = list(objective) if isinstance(objective, Sequence) else [objective]
     if not objectives or not all(isinstance(each, Objective) for each in objectives):
         raise ValueError("An objective is needed, such as channel('layer3', 7), or a list of them.")
     return objectives
@@ -253,18 +269,21 @@ def _layers(objectives: Sequence[Objective]) -> list[Wanted | None]:
     return [term.layer for each in objectives for term in each.terms]
 
 
-def _measure(objectives: Sequence[Objective], seen: Seen, together: bool = False) -> list[list[tuple[Term, Tensor]]]:
+def _measure(
+    objectives: Sequence[Objective], seen: dict[Wanted | None, Seen], together: bool = False
+) -> list[list[tuple[Term, Tensor]]]:
     """For each objective its terms with their values, before they are weighted, on its own share of the batch, ``(n,)``.
 
     Together, all objectives look at the same pictures.
     """
-    count = len(seen[None][1]) // (1 if together else len(objectives))
+    count = len(seen[None].maps) // (1 if together else len(objectives))
     # Cut once for all objectives, because the gradient of all the cuts together is one concatenation.
-    pieces = {layer: (maps.split(count), name) for layer, (name, maps) in seen.items()}
+    pieces = {layer: each.maps.split(count) for layer, each in seen.items()}
 
     def value(term: Term, number: int) -> Tensor:
-        parts, name = pieces[term.layer]
-        return term.measure(parts[0 if together else number], name)
+        place, maps = seen[term.layer], pieces[term.layer][0 if together else number]
+        given = () if term.beside is None else (place.layout.to_maps(term.beside.detach().to(maps)),)
+        return term.measure(maps, place.name, *given)
 
     return [[(term, value(term, number)) for term in each.terms] for number, each in enumerate(objectives)]
 

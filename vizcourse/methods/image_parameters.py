@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vizcourse.methods.checks import checked_count, checked_number, checked_numbers
 from vizcourse.methods.passes import picture_batches
 
 
@@ -59,7 +60,10 @@ def _with_colours(colours: Tensor | None) -> Callable[[Tensor], Tensor]:
     """From three independent numbers a pixel to colours in (0, 1)."""
     if colours is None:
         return torch.sigmoid
-    matrix = torch.as_tensor(colours, dtype=torch.float32).detach()
+    try:
+        matrix = torch.as_tensor(colours, dtype=torch.float32).detach()
+    except (TypeError, ValueError, RuntimeError):
+        matrix = torch.zeros(())
     if matrix.shape != (3, 3) or not matrix.isfinite().all() or not matrix.any():
         raise ValueError("colours must be a 3 × 3 matrix of finite numbers, such as colour_matrix(pictures) gives, or None.")
     matrix = matrix / matrix.norm(dim=0).max()
@@ -67,9 +71,8 @@ def _with_colours(colours: Tensor | None) -> Callable[[Tensor], Tensor]:
 
 
 def _height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width) < 1:
-        raise ValueError(f"A picture of {height} × {width} pixels is empty: size must be at least 1.")
+    sides = tuple(size) if isinstance(size, Sequence) and len(size) == 2 else (size, size)
+    height, width = (checked_count(side, "size") for side in sides)
     return height, width
 
 
@@ -82,6 +85,7 @@ def pixels(size: int | tuple[int, int] = 96, *, colours: Tensor | None = None, d
         deviation: standard deviation of the start.
     """
     height, width = _height_and_width(size)
+    checked_number(deviation, "deviation", least=0)
 
     def start(count: int, generator: torch.Generator) -> Tensor:
         return deviation * torch.randn(count, 3, height, width, generator=generator)
@@ -110,6 +114,7 @@ def fourier(
         deviation: standard deviation of the start.
     """
     height, width = _height_and_width(size)
+    decay, _ = checked_number(decay, "decay"), checked_number(deviation, "deviation", least=0)
     frequency = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
     gain = frequency.clamp_min(1 / max(height, width)) ** -decay / 4
     coloured = _with_colours(colours)
@@ -135,7 +140,11 @@ def prior(
         size: pixels to which its pictures are resized; by default they are left as they are.
         limit: latents are kept between ``-limit`` and ``limit``, softly, where the decoder has learned something.
     """
-    shape = (latent,) if isinstance(latent, int) else tuple(latent)
+    shape = tuple(checked_count(each, "latent") for each in (latent if isinstance(latent, Sequence) else (latent,)))
+    size = None if size is None else checked_count(size, "size")
+    checked_number(limit, "limit", above=0)
+    if not callable(decoder):
+        raise ValueError("A decoder is a module, or a method of one, from latents (n, …) to pictures in [0, 1].")
     owner = getattr(decoder, "__self__", decoder)
 
     def decode(latents: Tensor) -> Tensor:
@@ -159,11 +168,13 @@ def _choice(options: Sequence, generator: torch.Generator) -> float:
 
 def pad(pixels: int) -> Transformation:
     """A grey frame, so that jitter and rotation do not cut the picture's rim."""
+    checked_count(pixels, "pixels", least=0)
     return lambda images, _generator: functional.pad(images, [pixels] * 4, value=0.5)
 
 
 def jitter(pixels: int) -> Transformation:
     """Shift by up to ``pixels`` in all: the picture loses that many rows and columns, some on each side by chance."""
+    checked_count(pixels, "pixels", least=0)
 
     def transform(images: Tensor, generator: torch.Generator) -> Tensor:
         height, width = images.shape[2] - pixels, images.shape[3] - pixels
@@ -177,6 +188,7 @@ def jitter(pixels: int) -> Transformation:
 
 def scale(factors: Sequence[float]) -> Transformation:
     """Resize (bilinearly) by one of the factors."""
+    factors = checked_numbers(factors, "factors", least=1e-6)
 
     def transform(images: Tensor, generator: torch.Generator) -> Tensor:
         factor = _choice(factors, generator)
@@ -190,6 +202,7 @@ def scale(factors: Sequence[float]) -> Transformation:
 
 def rotate(degrees: Sequence[float]) -> Transformation:
     """Rotate about the centre by one of the angles; the corners that come in are grey."""
+    degrees = checked_numbers(degrees, "degrees")
 
     def transform(images: Tensor, generator: torch.Generator) -> Tensor:
         angle = math.radians(_choice(degrees, generator))

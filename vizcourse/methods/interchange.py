@@ -23,7 +23,7 @@ from vizcourse.methods.checks import (
     checked_pair,
     following,
 )
-from vizcourse.methods.passes import answers, device_of, left_alone, reached
+from vizcourse.methods.passes import answers, device_of, left_alone, reached, single
 
 
 def interchange(base: Tensor, source: Tensor, read: Tensor, write: Tensor | None = None) -> Tensor:
@@ -113,8 +113,7 @@ class Site:
         return torch.cat(activations), torch.cat(logits)
 
     def _vectors(self, activation: Tensor) -> Tensor:
-        vectors = self.layout.to_maps(activation).flatten(2).transpose(1, 2).contiguous()
-        return vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+        return single(self.layout.to_maps(activation).flatten(2).transpose(1, 2).contiguous())
 
     def _folded(self, vectors: Tensor) -> Tensor:
         """The way back, to what the layer gives."""

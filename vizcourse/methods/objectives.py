@@ -5,6 +5,8 @@ After Olah, Mordvintsev and Schubert, "Feature Visualization" (Distill, 2017); t
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -14,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vizcourse.hooks import Wanted
-from vizcourse.methods.passes import as_maps, one_channel
+from vizcourse.methods.checks import checked_finite, checked_indices, checked_number
+from vizcourse.methods.passes import one_channel
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,14 @@ class Term:
     """One summand of an objective: ``measure(maps, layer name)`` gives one value a picture, ``(n,)``, to be raised.
 
     ``maps`` is the layer's activation as ``(n, channel, height, width)``, or the pictures themselves if ``layer`` is None.
+    With an activation ``beside``, as the layer gives it for another picture, measure gets the maps of that as a third argument.
     """
 
     name: str
     layer: Wanted | None
-    measure: Callable[[Tensor, str], Tensor]
+    measure: Callable[..., Tensor]
     weight: float = 1.0
+    beside: Tensor | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,12 +51,15 @@ class Objective:
     def __mul__(self, factor: object) -> Objective:
         if not isinstance(factor, Real):
             return NotImplemented
-        return Objective(tuple(replace(term, weight=term.weight * float(factor)) for term in self.terms))
+        factor = checked_number(factor, "The weight of an objective")
+        return Objective(tuple(replace(term, weight=term.weight * factor) for term in self.terms))
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: object) -> Objective:
-        return self * (1 / divisor) if isinstance(divisor, Real) else NotImplemented
+        if not isinstance(divisor, Real):
+            return NotImplemented
+        return self * (1 / (checked_number(divisor, "What an objective is divided by") or math.nan))
 
     def __neg__(self) -> Objective:
         return self * -1
@@ -63,8 +71,14 @@ class Objective:
         return " + ".join(term.name if term.weight == 1 else f"{term.weight:g} * {term.name}" for term in self.terms)
 
 
-def _objective(name: str, layer: Wanted | None, measure: Callable[[Tensor, str], Tensor]) -> Objective:
-    return Objective((Term(name, layer, measure),))
+def _objective(name: str, layer: Wanted, measure: Callable[..., Tensor], beside: Tensor | None = None) -> Objective:
+    if layer is None:
+        raise ValueError("An objective is about a layer: name one, such as 'layer3'.")
+    return Objective((Term(name, layer, measure, beside=beside),))
+
+
+def _penalty(name: str, measure: Callable[[Tensor, str], Tensor]) -> Objective:
+    return Objective((Term(name, None, measure),))
 
 
 def channel(layer: Wanted, channel: int) -> Objective:
@@ -113,7 +127,11 @@ def direction(layer: Wanted, vector: Tensor, position: tuple[int, int] | None = 
         position: ``(row, column)``; by default the mean over all positions.
         cosine_power: from 0 on.
     """
-    vector = torch.as_tensor(vector, dtype=torch.float32).detach()
+    checked_number(cosine_power, "cosine_power", least=0)
+    try:
+        vector = torch.as_tensor(vector).detach().to(torch.promote_types(torch.as_tensor(vector).dtype, torch.float32))
+    except (TypeError, ValueError, RuntimeError):
+        vector = torch.zeros(())
     if vector.ndim != 1 or not vector.isfinite().all() or not vector.any():
         raise ValueError("A direction is a vector (channels,) of finite numbers that are not all zero.")
 
@@ -137,10 +155,13 @@ def caricature(layer: Wanted, activation: Tensor, *, cosine_power: float = 1) ->
         cosine_power: from 0 on.
     """
 
-    def measure(maps: Tensor, name: str) -> Tensor:
-        return _along(maps.flatten(1), _target(activation, maps, name).flatten(1), 1, cosine_power)
+    checked_number(cosine_power, "cosine_power", least=0)
+    _check_activation(activation)
 
-    return _objective(f"caricature({_shown(layer)})", layer, measure)
+    def measure(maps: Tensor, name: str, other: Tensor) -> Tensor:
+        return _along(maps.flatten(1), _comparable(other, maps, name).flatten(1), 1, cosine_power)
+
+    return _objective(f"caricature({_shown(layer)})", layer, measure, activation)
 
 
 def inversion(layer: Wanted, activation: Tensor) -> Objective:
@@ -150,12 +171,13 @@ def inversion(layer: Wanted, activation: Tensor) -> Objective:
         layer: the layer, by name or as a module.
         activation: as for :func:`caricature`.
     """
+    _check_activation(activation)
 
-    def measure(maps: Tensor, name: str) -> Tensor:
-        target = _target(activation, maps, name)
+    def measure(maps: Tensor, name: str, other: Tensor) -> Tensor:
+        target = _comparable(other, maps, name)
         return -(maps - target).square().sum((1, 2, 3)) / target.square().sum((1, 2, 3)).clamp_min(1e-12)
 
-    return _objective(f"inversion({_shown(layer)})", layer, measure)
+    return _objective(f"inversion({_shown(layer)})", layer, measure, activation)
 
 
 def diversity(layer: Wanted) -> Objective:
@@ -183,17 +205,17 @@ def total_variation() -> Objective:
         down, across = images.diff(dim=2).abs().sum((1, 2, 3)), images.diff(dim=3).abs().sum((1, 2, 3))
         return (down + across) / images[0].numel()
 
-    return _objective("total_variation()", None, measure)
+    return _penalty("total_variation()", measure)
 
 
 def l1() -> Objective:
     """The mean ``|pixel - 0.5|``: pulls what is not needed to grey."""
-    return _objective("l1()", None, lambda images, _name: (images - 0.5).abs().mean((1, 2, 3)))
+    return _penalty("l1()", lambda images, _name: (images - 0.5).abs().mean((1, 2, 3)))
 
 
 def l2() -> Objective:
     """The mean ``(pixel - 0.5)²``: discourages strong contrasts."""
-    return _objective("l2()", None, lambda images, _name: (images - 0.5).square().mean((1, 2, 3)))
+    return _penalty("l2()", lambda images, _name: (images - 0.5).square().mean((1, 2, 3)))
 
 
 def blur() -> Objective:
@@ -207,7 +229,7 @@ def blur() -> Objective:
         padded = functional.pad(images.detach(), [1] * 4, mode="replicate")
         return (images - functional.conv2d(padded, kernel, groups=images.shape[1])).square().mean((1, 2, 3)) / 2
 
-    return _objective("blur()", None, measure)
+    return _penalty("blur()", measure)
 
 
 def _shown(layer: Wanted) -> str:
@@ -215,7 +237,10 @@ def _shown(layer: Wanted) -> str:
 
 
 def _at(maps: Tensor, position: tuple[int, int], name: str) -> Tensor:
-    (rows, columns), (row, column) = maps.shape[2:], position
+    place = checked_indices(position, sys.maxsize, "The row and column of a position")
+    if place.shape != (2,):
+        raise ValueError(f"A position is (row, column), of tokens (0, token), not {position!r}.")
+    (rows, columns), (row, column) = maps.shape[2:], place.tolist()
     if not (0 <= row < rows and 0 <= column < columns):
         raise ValueError(f"Layer {name!r} has {rows} × {columns} positions; there is no position ({row}, {column}).")
     return maps[:, :, row : row + 1, column : column + 1]
@@ -226,11 +251,16 @@ def _along(vectors: Tensor, towards: Tensor, dim: int, power: float) -> Tensor:
     return dot * (dot / (vectors.norm(dim=dim) + 1e-12)).clamp_min(0.1) ** power if power else dot
 
 
-def _target(activation: Tensor, maps: Tensor, name: str) -> Tensor:
-    target = as_maps(activation.detach().to(maps), name)
-    if target.shape[1:] != maps.shape[1:] or len(target) not in (1, len(maps)):
+def _check_activation(activation: Tensor) -> None:
+    if not isinstance(activation, Tensor):
+        raise ValueError(f"The activation must be a tensor, as capture gives it, not a {type(activation).__name__}.")
+    checked_finite(activation, "values of the activation")
+
+
+def _comparable(other: Tensor, maps: Tensor, name: str) -> Tensor:
+    if other.shape[1:] != maps.shape[1:] or len(other) not in (1, len(maps)):
         raise ValueError(
-            f"Layer {name!r} gives {tuple(maps.shape)} here and the target is {tuple(target.shape)}: "
+            f"Layer {name!r} gives maps {tuple(maps.shape)} here and those of the target are {tuple(other.shape)}: "
             "render at the size of the picture from which the target comes, and give one target or one for each picture."
         )
-    return target
+    return other

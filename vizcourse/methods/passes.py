@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from vizcourse.hooks import Activations, Layer, Layout, Wanted, capture, first_tensor, layout_of, resolve
+from vizcourse.methods.checks import checked_count
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -99,6 +102,11 @@ def _scaled(scale: Tensor, shift: Tensor, hidden: Tensor) -> Tensor:
     return torch.addcmul(shift, hidden, scale)
 
 
+def single(values: Tensor) -> Tensor:
+    """In single precision at least: sums of half-precision numbers overflow and lose their digits."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def reached(acts: Activations, layer: str | tuple[str, int]) -> Tensor:
     """What a captured layer gave; a ValueError where it has not run."""
     try:
@@ -107,17 +115,22 @@ def reached(acts: Activations, layer: str | tuple[str, int]) -> Tensor:
         raise ValueError(f"Choose another layer: {error.args[0]}.") from None
 
 
-Seen = dict[Wanted | None, tuple[str, Tensor]]
+class Seen(NamedTuple):
+    """What a layer gave: its name, the maps ``(N, C, H, W)`` in single precision at least, and how the layer lays them out."""
+
+    name: str
+    maps: Tensor
+    layout: Layout = Layout("channels_first")
 
 
 @contextmanager
 def running(
     model: nn.Module, layers: Iterable[Wanted | None], *, layout: Layout | str | None = None
-) -> Iterator[Callable[[Tensor], Seen]]:
-    """A function from pictures to ``{layer: (name, maps)}``, which runs the model no further than to the last layer.
+) -> Iterator[Callable[[Tensor], dict[Wanted | None, Seen]]]:
+    """A function from pictures to what each layer gives, which runs the model no further than to the last layer.
 
-    Maps are ``(N, C, H, W)``; ``layout`` says how the layers lay them out, where :func:`~vizcourse.hooks.layout_of` cannot
-    find it.
+    ``layout`` says how the layers lay out their maps, where :func:`~vizcourse.hooks.layout_of` cannot find it. The pictures
+    themselves are there under None.
     """
     keys = {}
     for layer in layers:
@@ -126,19 +139,18 @@ def running(
             name = resolve(model, module)[0]
             keys[layer] = (name, *call) if call else name
     inner = [layer for layer, key in keys.items() if key != ""]  # "" is the model's own output
+    layouts: dict[Wanted, Layout] = {}
 
-    def run(images: Tensor) -> Seen:
-        seen: Seen = {None: ("", images)}
-        output = first_tensor(model(images)) if keys else None
+    def run(images: Tensor) -> dict[Wanted | None, Seen]:
+        seen: dict[Wanted | None, Seen] = {None: Seen("", images)}
+        output = first_tensor(forward(model, images)) if keys else None
         for layer, key in keys.items():
             activation = reached(acts, key) if key != "" else output
             name = key if isinstance(key, str) else key[0]
             if layer not in layouts:  # it is the same in each pass
                 layouts[layer] = layout_of(model, name, activation, images=images, layout=layout)
-            seen[layer] = name, layouts[layer].to_maps(activation)
+            seen[layer] = Seen(name, single(layouts[layer].to_maps(activation)), layouts[layer])
         return seen
-
-    layouts: dict[Wanted, Layout] = {}
 
     with capture(model, inner, stop=len(inner) == len(keys)) if inner else nullcontext({}) as acts:
         yield run
@@ -168,22 +180,8 @@ def check_order(model: nn.Module, images: Tensor, layers: Sequence[Layer]) -> li
     return names
 
 
-def as_maps(activation: Tensor, name: str) -> Tensor:
-    """An activation as ``(n, channel, height, width)``: tokens make a map of one row, a vector a map of one position."""
-    if activation.ndim == 4:
-        return activation
-    if activation.ndim == 3:
-        return activation.transpose(1, 2)[:, :, None]
-    if activation.ndim == 2:
-        return activation[:, :, None, None]
-    raise ValueError(
-        f"Layer {name!r} gives {tuple(activation.shape)}: choose a layer with (batch, channel, height, width), "
-        "(batch, token, channel) or (batch, channel)."
-    )
-
-
 def one_channel(maps: Tensor, channel: int, name: str) -> Tensor:
-    if not 0 <= channel < maps.shape[1]:
+    if not 0 <= checked_count(channel, "A channel", least=-sys.maxsize) < maps.shape[1]:
         layer = f"Layer {name!r}" if name else "The model's output"
         raise ValueError(f"{layer} has channels 0 to {maps.shape[1] - 1}; there is no channel {channel}.")
     return maps[:, channel]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vizcourse.hooks import Layer, Layout, capture, layout_of
 from vizcourse.methods.checks import checked_count, checked_finite, checked_images, checked_indices, checked_number
-from vizcourse.methods.passes import check_order, left_alone
+from vizcourse.methods.passes import check_order, forward, left_alone, single
 
 
 def effective_receptive_field(
@@ -99,9 +99,7 @@ def boxes(fields: Tensor, *, share: float = 0.8, margin: int = 6) -> Tensor:
         margin: pixels added on each side, within the picture.
     """
     if not isinstance(fields, Tensor) or fields.ndim != 3:
-        raise ValueError(
-            "Receptive fields are one map a picture, (N, height, width), as effective_receptive_field gives them."
-        )
+        raise ValueError("Receptive fields are one map a picture, (N, height, width), as effective_receptive_field gives them.")
     checked_finite(fields, "receptive fields")
     share, margin = checked_number(share, "share", least=0, most=1), checked_count(margin, "margin", least=0)
     ends = []
@@ -125,7 +123,7 @@ def _chain(
     names = check_order(model, images, layers)
     with left_alone(model), torch.enable_grad(), capture(model, [(name, 0) for name in names], stop=True) as acts:
         pixels = images.detach().clone().requires_grad_()
-        model(pixels.clone())  # a copy, which a first layer may overwrite
+        forward(model, pixels)
         chain = [acts[name, 0] for name in names]
     layouts = [layout_of(model, name, each, images=images, layout=layout) for name, each in zip(names, chain, strict=True)]
     for name, each, its in zip(names, chain, layouts, strict=True):
@@ -136,9 +134,7 @@ def _chain(
 
 
 def _maps(layout: Layout, activation: Tensor) -> Tensor:
-    """Values alone, in single precision at least."""
-    maps = layout.to_maps(activation.detach())
-    return maps.to(torch.promote_types(maps.dtype, torch.float32))
+    return single(layout.to_maps(activation.detach()))
 
 
 def spatial(maps: Tensor, name: str) -> Tensor:

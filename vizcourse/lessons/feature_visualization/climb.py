@@ -17,7 +17,7 @@ from vizcourse.hooks import capture
 from vizcourse.lessons.feature_visualization.study import SMOOTHNESS
 from vizcourse.methods import feature_visualization as method
 from vizcourse.methods.image_parameters import cut
-from vizcourse.methods.passes import PassingReLU, as_maps, device_of, left_alone, running
+from vizcourse.methods.passes import PassingReLU, device_of, left_alone, running
 from vizcourse.widgets import Explorer
 from vizcourse.worlds import scenes
 
@@ -136,7 +136,7 @@ class Climbs:
         with left_alone(model), torch.no_grad(), capture(model, layers) as acts:
             output = model(images.to(device_of(model)))
             spatial = [name for name in layers if name in acts and acts[name].ndim == 4 and acts[name].shape[-1] > 1]
-            seen = {name: acts[name] for name in spatial} | {"": as_maps(output, "")}
+            seen = {name: acts[name] for name in spatial} | {"": output[:, :, None, None]}
         self.best = {name: maps.mean((2, 3)).amax(0).cpu() for name, maps in seen.items()}
         self._best_square = {name: float(maps.square().mean((1, 2, 3)).amax()) for name, maps in seen.items()}
         self.natural = spectrum(images)[1:].clamp_min(1e-8).log10()
@@ -171,7 +171,7 @@ class Climbs:
             goal, most = method.layer(layer), self._best_square[layer]
         else:
             goal, most = method.channel(layer, channel), self.most(layer, channel)
-        return float(method.evaluate(self.model, goal, picture[None])) / most
+        return float(method.evaluate(self.model, picture[None], goal)) / most
 
     def most(self, layer: str, channel: int) -> float:
         return float(self.best[layer][channel].abs().clamp_min(1e-6))

@@ -270,12 +270,12 @@ class NeuronBlender(Explorer):
 
     def _answered(self, pair: int, place: int) -> Tensor:
         objectives = [method.channel(*unit) for unit in self.blends.pairs[pair]]
-        return method.evaluate(self.model, objectives, self._mixed(pair, place)[None])[:, 0] / self._pure(pair)
+        return method.evaluate(self.model, self._mixed(pair, place)[None], objectives)[:, 0] / self._pure(pair)
 
     def _measured(self, pair: int) -> Tensor:
         """What the largest answer of 10,000 pictures is to each of the two units, ``(2,)``, from their pure pictures."""
         images, curves, units = self._images(pair), self.blends.values(pair), self.blends.pairs[pair]
-        pure = method.evaluate(self.model, [method.channel(*unit) for unit in units], images[[0, -1]])
+        pure = method.evaluate(self.model, images[[0, -1]], [method.channel(*unit) for unit in units])
         return torch.stack([pure[0, 0] / curves[0, 0], pure[1, 1] / curves[-1, 1]])
 
     def draw(self, result: Blend, pair: int, angle: int) -> bytes:
