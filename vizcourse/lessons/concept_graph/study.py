@@ -35,12 +35,17 @@ def _acts(images: Tensor, layer: str) -> Tensor:
     return methods.pointwise_feature_vectors(network(), images, layer)
 
 
+def _split(images: Tensor, layer: str) -> methods.Decomposition:
+    """Pictures' activations taken apart into the shipped concepts of a layer."""
+    return methods.decompose(_acts(images, layer), stored.dictionaries()[layer])
+
+
 # --- the dictionaries ------------------------------------------------------------------------------------------------
 
 
 def study_concepts(count: int = PICTURES, file: Path | None = stored.DICTIONARIES) -> None:
     """Draw the samples, extract the concepts, see what the samples see, and write the file that is shipped."""
-    stored: dict[str, np.ndarray] = {}
+    found: dict[str, np.ndarray] = {}
     for layer, these in stored.draw(network(), range(count)).items():
         concepts = methods.extract_concepts(these, CONCEPTS)
         seen = stored.look(network(), these)
@@ -55,10 +60,10 @@ def study_concepts(count: int = PICTURES, file: Path | None = stored.DICTIONARIE
             "part at the position": seen.position.to(torch.uint8),
             "boxes": seen.boxes.to(torch.uint8),
         }
-        stored |= {f"{layer}/{name}": value.numpy() for name, value in entry.items()}
+        found |= {f"{layer}/{name}": value.numpy() for name, value in entry.items()}
     if file is not None:
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **stored)
+        np.savez_compressed(buffer, **found)
         write(file, buffer.getvalue())
         stored.forget()
 
@@ -111,15 +116,10 @@ def study_dictionaries(count: int = PICTURES, layers: Sequence[str] = LAYERS) ->
     return found
 
 
-def _error(layer: str, images: Tensor) -> float:
-    """How much of some pictures' activations the shipped concepts leave out."""
-    return float(methods.decompose(_acts(images, layer), stored.dictionaries()[layer]).error.mean())
-
-
 def dictionaries_cell() -> Cell:
     """The shipped dictionary of the last layer on all held-out pictures."""
     known = results()["dictionaries"][LAST[0]]["bisecting k-means"]["error"]
-    return Cell.near("reconstruction error", _error(LAST[0], stored.held_out(1)[0]), known, 0.002)
+    return Cell.near("reconstruction error", _split(stored.held_out(1)[0], LAST[0]).error.mean(), known, 0.002)
 
 
 def matched_penalty(acts: Tensor, concepts: Concepts, density: float, rounds: int = 8) -> float:
@@ -173,8 +173,8 @@ def study_matched(count: int = PICTURES, layers: Sequence[str] = LAYERS) -> dict
 def matched_cell() -> Cell:
     """How many concepts are used at a position of the layer before the last, on all held-out pictures."""
     layer = LAYERS[-2]
-    density = methods.decompose(_acts(stored.held_out(1)[0], layer), stored.dictionaries()[layer]).density
-    return Cell.near("density", density, results()["matched"][layer]["bisecting k-means"]["density"], 0.001)
+    known = results()["matched"][layer]["bisecting k-means"]["density"]
+    return Cell.near("density", _split(stored.held_out(1)[0], layer).density, known, 0.001)
 
 
 def study_orders(count: int = 20, layers: Sequence[str] = LAYERS) -> dict:
@@ -198,7 +198,7 @@ def study_orders(count: int = 20, layers: Sequence[str] = LAYERS) -> dict:
             }
     rows = found["to the class"] = {}
     for layer in layers:
-        split = methods.decompose(_acts(images, layer), concepts[layer])
+        split = _split(images, layer)
         curves = {
             order: insertion_deletion(network(), images, targets, split, order=order, measure="logit") for order in ORDERS
         }
@@ -209,7 +209,7 @@ def study_orders(count: int = 20, layers: Sequence[str] = LAYERS) -> dict:
 def orders_cell() -> Cell:
     """The area between insertion and deletion at the last layer, in GIG's order, for all 20 pictures."""
     images, targets = stored.held_out(1, ONE_OF_EACH)
-    split = methods.decompose(_acts(images, LAST[0]), stored.dictionaries()[LAST[0]])
+    split = _split(images, LAST[0])
     area = insertion_deletion(network(), images, targets, split, measure="logit").auc_difference.mean()
     return Cell.near("insertion less deletion", area, results()["orders"]["to the class"][LAST[0]]["gig"][0], 0.02)
 
@@ -292,16 +292,15 @@ def study_many(count: int = 4_000, known: int = PICTURES, numbers: Sequence[int]
 
 def many_cell() -> Cell:
     """The shipped 64 concepts of conv3, from half as many vectors, leave out about as much."""
-    images, _ = stored.held_out(1)
-    return Cell.within("reconstruction error", _error("conv3", images[:8]), results()["many"][str(CONCEPTS)]["error"])
+    left_out = _split(stored.held_out(1)[0][:8], "conv3").error.mean()
+    return Cell.within("reconstruction error", left_out, results()["many"][str(CONCEPTS)]["error"])
 
 
 def completeness_gap(images: Tensor, targets: Tensor, source: str, target: str | None, steps: int) -> list[float]:
     """Mean and greatest gap of contributions to the class, or to the first eight concepts of a later layer."""
-    split = methods.decompose(_acts(images, source), stored.dictionaries()[source])
     wanted = targets[:, None] if target is None else range(8)
     later = stored.dictionaries()[target] if target else None
-    gaps = generalized_integrated_gradients(network(), images, wanted, split, later, steps=steps).gap
+    gaps = generalized_integrated_gradients(network(), images, wanted, _split(images, source), later, steps=steps).gap
     return [round(float(gaps.mean()), 5), round(float(gaps.max()), 5)]
 
 
@@ -421,8 +420,7 @@ def study_completeness(count: int = 8, layers: Sequence[str] = LAYERS, samples: 
 def completeness_cell() -> Cell:
     """How little is left at the last layer when all contributions are added up."""
     images, targets = (each[:8] for each in stored.held_out(1, ONE_OF_EACH))
-    split = methods.decompose(_acts(images, LAST[0]), stored.dictionaries()[LAST[0]])
-    given = generalized_integrated_gradients(network(), images, targets[:, None], split, steps=4)
+    given = generalized_integrated_gradients(network(), images, targets[:, None], _split(images, LAST[0]), steps=4)
     change = (given.change[:, 0].abs() / given.edges.abs().sum(2)[:, 0]).mean()
     return Cell.near("change, of the sizes", change, results()["completeness"]["trained"][LAST[0]]["16"]["change"][0], 0.005)
 
