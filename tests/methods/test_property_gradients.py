@@ -287,7 +287,7 @@ def test_bad_input_is_named():
         respond(model, ramp()[:2])
     with pytest.raises(ValueError, match="at least three steps"):
         respond(model, [])
-    with pytest.raises(ValueError, match="has classes 0 to 1"):
+    with pytest.raises(ValueError, match="has the classes 0 to 1"):
         respond(model, ramp(), target=2)
     with pytest.raises(ValueError, match="one for each"):
         respond(model, ramp(), target=torch.tensor([0, 1]))

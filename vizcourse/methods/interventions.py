@@ -4,7 +4,7 @@ All take a picture ``(3, height, width)`` in [0, 1] and the strengths in order, 
 Strengths are given in the natural unit of the edit, and one of them (factor 1, shift 0, weight 0, …) is the picture
 itself::
 
-    pictures = torch.stack(list(brightness(photo, torch.linspace(0.2, 1.8, 100))))
+    pictures = torch.stack(list(brightness(image, torch.linspace(0.2, 1.8, 100))))
 
 Every edit changes a whole photograph at once, also where the property is not: an edit of the *fur* needs a mask
 (:func:`recolour`), a picture world that knows its causes, or a generative editor (:func:`edit_with_text`), as in Penzel
@@ -13,93 +13,97 @@ and Denzler (arXiv:2503.05424).
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
+from vizcourse.methods.checks import as_numbers, checked_finite, checked_number, checked_numbers
+
 Strengths = Sequence[float] | Tensor
 
 
-def brightness(photo: Tensor, factors: Strengths) -> Iterator[Tensor]:
+def brightness(image: Tensor, factors: Strengths) -> Iterator[Tensor]:
     """All channels times a factor: 0 is black, 1 the photograph; clipped at 1."""
-    _checked(photo)
-    for factor in _numbers(factors, low=0):
-        yield functional.adjust_brightness(photo, factor)
+    _check(image)
+    for factor in _numbers(factors, least=0):
+        yield functional.adjust_brightness(image, factor)
 
 
-def contrast(photo: Tensor, factors: Strengths) -> Iterator[Tensor]:
+def contrast(image: Tensor, factors: Strengths) -> Iterator[Tensor]:
     """Distance from the mean grey times a factor: 0 is even grey, 1 the photograph."""
-    _checked(photo)
-    for factor in _numbers(factors, low=0):
-        yield functional.adjust_contrast(photo, factor)
+    _check(image)
+    for factor in _numbers(factors, least=0):
+        yield functional.adjust_contrast(image, factor)
 
 
-def saturation(photo: Tensor, factors: Strengths) -> Iterator[Tensor]:
+def saturation(image: Tensor, factors: Strengths) -> Iterator[Tensor]:
     """Distance of each pixel from its own grey times a factor: 0 is greyscale, 1 the photograph."""
-    _checked(photo)
-    for factor in _numbers(factors, low=0):
-        yield functional.adjust_saturation(photo, factor)
+    _check(image)
+    for factor in _numbers(factors, least=0):
+        yield functional.adjust_saturation(image, factor)
 
 
-def hue(photo: Tensor, turns: Strengths) -> Iterator[Tensor]:
+def hue(image: Tensor, turns: Strengths) -> Iterator[Tensor]:
     """All colours moved around the colour wheel, by -0.5 to 0.5 turns; 0 is the photograph."""
-    _checked(photo)
-    for turn in _numbers(turns, low=-0.5, high=0.5):
-        yield functional.adjust_hue(photo, turn)
+    _check(image)
+    for turn in _numbers(turns, least=-0.5, most=0.5):
+        yield functional.adjust_hue(image, turn)
 
 
-def blur(photo: Tensor, deviations: Strengths) -> Iterator[Tensor]:
+def blur(image: Tensor, deviations: Strengths) -> Iterator[Tensor]:
     """Gaussian blur with a standard deviation in pixels; 0 is the photograph."""
-    _checked(photo)
-    most = 2 * ((min(photo.shape[-2:]) - 1) // 2) + 1  # a reflected border cannot be wider than the photograph
-    for deviation in _numbers(deviations, low=0):
+    _check(image)
+    most = 2 * ((min(image.shape[-2:]) - 1) // 2) + 1  # a reflected border cannot be wider than the photograph
+    for deviation in _numbers(deviations, least=0):
         if deviation == 0:
-            yield photo.clone()
+            yield image.clone()
         else:
             kernel = min(2 * math.ceil(3 * deviation) + 1, most)
-            yield functional.gaussian_blur(photo, [kernel, kernel], [deviation, deviation])
+            yield functional.gaussian_blur(image, [kernel, kernel], [deviation, deviation])
 
 
-def noise(photo: Tensor, deviations: Strengths, *, seed: int = 0) -> Iterator[Tensor]:
+def noise(image: Tensor, deviations: Strengths, *, seed: int = 0) -> Iterator[Tensor]:
     """Gaussian noise of a standard deviation (0 to 1 is black to white), clipped to [0, 1]; 0 is the photograph.
 
     The *same* noise at every strength, only stronger: fresh noise at every step would change more than one property.
     """
-    _checked(photo)
-    grain = torch.randn(photo.shape, generator=torch.Generator().manual_seed(seed)).to(photo)
-    for deviation in _numbers(deviations, low=0):
-        yield (photo + deviation * grain).clamp(0, 1)
+    _check(image)
+    grain = torch.randn(image.shape, generator=torch.Generator().manual_seed(seed)).to(image)
+    for deviation in _numbers(deviations, least=0):
+        yield (image + deviation * grain).clamp(0, 1)
 
 
-def rotation(photo: Tensor, degrees: Strengths) -> Iterator[Tensor]:
+def rotation(image: Tensor, degrees: Strengths) -> Iterator[Tensor]:
     """Turned counter-clockwise about the middle; 0 is the photograph. The corners are filled by mirroring."""
-    _checked(photo)
+    _check(image)
     for degree in _numbers(degrees):
-        yield _moved(photo, degree, 1.0)
+        yield _moved(image, degree, 1.0)
 
 
-def scale(photo: Tensor, factors: Strengths) -> Iterator[Tensor]:
+def scale(image: Tensor, factors: Strengths) -> Iterator[Tensor]:
     """Enlarged (above 1) or shrunk (down to 0.4) about the middle; what comes in at the border is mirrored."""
-    _checked(photo)
-    for factor in _numbers(factors, low=0.4):
-        yield _moved(photo, 0.0, factor)
+    _check(image)
+    for factor in _numbers(factors, least=0.4):
+        yield _moved(image, 0.0, factor)
 
 
-def blend(photo: Tensor, other: Tensor, weights: Strengths) -> Iterator[Tensor]:
+def blend(image: Tensor, other: Tensor, weights: Strengths) -> Iterator[Tensor]:
     """Faded into another picture of the same size: weight 0 is the photograph, 1 the other."""
-    _checked(photo)
-    if other.shape != photo.shape:
-        raise ValueError(f"Both pictures must have one size, not {tuple(photo.shape)} and {tuple(other.shape)}.")
-    for weight in _numbers(weights, low=0, high=1):
-        yield torch.lerp(photo, other.to(photo), weight)
+    _check(image)
+    _check(other)
+    if other.shape != image.shape:
+        raise ValueError(f"Both pictures must have one size, not {tuple(image.shape)} and {tuple(other.shape)}.")
+    for weight in _numbers(weights, least=0, most=1):
+        yield torch.lerp(image, other.to(image), weight)
 
 
 def patch(
-    photo: Tensor,
+    image: Tensor,
     weights: Strengths,
     *,
     colour: Sequence[float] = (0.1, 0.35, 0.9),
@@ -114,19 +118,22 @@ def patch(
         corner: top and left of the patch's square, as shares of the height and width.
         size: its side, as a share of the shorter side of the photograph.
     """
-    _checked(photo)
-    height, width = photo.shape[-2:]
+    _check(image)
+    height, width = image.shape[-2:]
+    checked_number(size, "size", above=0)
+    if len(checked_numbers(corner, "corner")) != 2:
+        raise ValueError(f"corner is the top and left of the patch, two shares of the height and width, not {corner!r}.")
     side = size * min(height, width)
     rows = (torch.arange(height) + 0.5 - corner[0] * height - side / 2).abs() / (side / 2)
     columns = (torch.arange(width) + 0.5 - corner[1] * width - side / 2).abs() / (side / 2)
     mask = (rows[:, None] ** 2 + columns[None] ** 2) < 1
     if not bool(mask.any()):
         raise ValueError("The patch lies outside the photograph: choose a corner between 0 and 1 and a larger size.")
-    yield from recolour(photo, mask, colour, weights, keep_shading=False)
+    yield from recolour(image, mask, colour, weights, keep_shading=False)
 
 
 def recolour(
-    photo: Tensor, mask: Tensor, colour: Sequence[float], weights: Strengths, *, keep_shading: bool = True
+    image: Tensor, mask: Tensor, colour: Sequence[float], weights: Strengths, *, keep_shading: bool = True
 ) -> Iterator[Tensor]:
     """One region faded into another colour, and nothing else: weight 0 is the photograph, 1 the colour.
 
@@ -135,52 +142,49 @@ def recolour(
         colour: red, green, blue, 0 to 1.
         keep_shading: multiply the colour by the region's own light and dark, so that its relief stays.
     """
-    _checked(photo)
-    if mask.shape != photo.shape[-2:]:
-        raise ValueError(f"The mask must be {tuple(photo.shape[-2:])}, as the photograph, not {tuple(mask.shape)}.")
-    region = mask.to(photo)
+    _check(image)
+    if not isinstance(mask, Tensor) or mask.shape != image.shape[-2:]:
+        found = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(f"The mask must be {tuple(image.shape[-2:])}, as the photograph, not {found}.")
+    region = checked_finite(mask.to(image), "values of the mask")
     if not bool(region.any()):
         raise ValueError("The mask is empty: it must be True (or above 0) where the colour is to change.")
-    paint = torch.as_tensor(colour, dtype=photo.dtype, device=photo.device)
+    paint = as_numbers(colour, "A colour's red, green and blue").to(image)
     if paint.shape != (3,) or not bool(((paint >= 0) & (paint <= 1)).all()):
-        raise ValueError(f"A colour is red, green and blue from 0 to 1, not {tuple(colour)}.")
-    painted = paint[:, None, None].expand_as(photo)
+        raise ValueError(f"A colour is red, green and blue from 0 to 1, not {colour!r}.")
+    painted = paint[:, None, None].expand_as(image)
     if keep_shading:
-        light = functional.rgb_to_grayscale(photo)
+        light = functional.rgb_to_grayscale(image)
         mean = (light * region).sum() / region.sum()
         painted = (painted * light / mean.clamp_min(1 / 255)).clamp(0, 1)
-    for weight in _numbers(weights, low=0, high=1):
-        yield torch.lerp(photo, painted, weight * region)
+    for weight in _numbers(weights, least=0, most=1):
+        yield torch.lerp(image, painted, weight * region)
 
 
-def _moved(photo: Tensor, degrees: float, factor: float) -> Tensor:
+def _moved(image: Tensor, degrees: float, factor: float) -> Tensor:
     """Rotated and scaled about the middle, on a mirrored surrounding so that no black corners come in."""
     if degrees == 0 and factor == 1:
-        return photo.clone()
-    height, width = photo.shape[-2:]
+        return image.clone()
+    height, width = image.shape[-2:]
     border = [width - 1, height - 1]  # left and right, top and bottom: the most that can be mirrored
-    large = functional.pad(photo, border, padding_mode="reflect")
+    large = functional.pad(image, border, padding_mode="reflect")
     large = functional.affine(
         large, angle=-degrees, translate=[0, 0], scale=factor, shear=[0.0, 0.0], interpolation=InterpolationMode.BILINEAR
     )
     return functional.center_crop(large, [height, width]).clamp(0, 1)
 
 
-def _checked(photo: Tensor) -> None:
-    if not isinstance(photo, Tensor) or photo.ndim != 3 or photo.shape[0] != 3 or not photo.is_floating_point():
-        found = f"{tuple(photo.shape)} {photo.dtype}" if isinstance(photo, Tensor) else type(photo).__name__
+def _check(image: Tensor) -> None:
+    if not isinstance(image, Tensor) or image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
+        found = f"{tuple(image.shape)} {image.dtype}" if isinstance(image, Tensor) else type(image).__name__
         raise ValueError(f"One photograph is a float tensor (3, height, width), not {found}.")
-    if not bool(photo.isfinite().all()) or float(photo.min()) < 0 or float(photo.max()) > 1:
+    if not image.numel():
+        raise ValueError(f"A photograph of {tuple(image.shape)} has no pixels: pass one that has some.")
+    if not bool(image.isfinite().all()) or float(image.min()) < 0 or float(image.max()) > 1:
         raise ValueError("The photograph's pixels must be finite numbers from 0 to 1: divide whole-number pixels by 255.")
 
 
-def _numbers(strengths: Strengths, low: float = -math.inf, high: float = math.inf) -> Iterable[float]:
-    numbers = torch.as_tensor(strengths, dtype=torch.float64).flatten().tolist()
-    wrong = [number for number in numbers if not (math.isfinite(number) and low <= number <= high)]
-    if wrong:
-        asked = "" if low == -math.inf else f" from {low:g}" if high == math.inf else f" from {low:g} to {high:g}"
-        raise ValueError(f"Strengths of this edit must be finite numbers{asked}, not {wrong[0]:g}.")
-    return numbers
+_numbers = functools.partial(checked_numbers, name="Strengths of this edit")
 
 
 # ---------------------------------------------------------------------------------------------- editing by a sentence
@@ -223,7 +227,7 @@ def text_editor(name: str = "timbrooks/instruct-pix2pix", *, device: str = "cpu"
 
 
 def edit_with_text(
-    photo: Tensor,
+    image: Tensor,
     instruction: str,
     guidance: Strengths,
     *,
@@ -238,7 +242,7 @@ def edit_with_text(
     unrelated instruction as a control.
 
     Args:
-        photo: ``(3, height, width)``; height and width should be multiples of 8, near 512.
+        image: ``(3, height, width)``; height and width should be multiples of 8, near 512.
         instruction: for example ``"change the fur to white"``.
         guidance: text guidance at each step; the published code uses 100 steps from 1.01 (hardly any) to 15.
         editor: from :func:`text_editor`; by default it is loaded.
@@ -253,22 +257,22 @@ def edit_with_text(
         EditorUnavailable: as :func:`text_editor`.
         ValueError: an empty instruction, guidance that is not above 1.
     """
-    _checked(photo)
+    _check(image)
     if not instruction.strip():
         raise ValueError('The instruction is empty: say what is to change, for example "change the fur to white".')
     numbers = _numbers(guidance)
     if min(numbers, default=2) <= 1:
         raise ValueError("Text guidance must be above 1: at 1 and below, the words are not used.")
     editor = text_editor() if editor is None else editor
-    yield photo.clone()
+    yield image.clone()
     for number in numbers:
         edited = editor(
             instruction,
-            image=photo[None],
+            image=image[None],
             guidance_scale=number,
             image_guidance_scale=image_guidance,
             num_inference_steps=denoising_steps,
             generator=torch.Generator().manual_seed(seed),
             output_type="pt",
         ).images[0]
-        yield edited.to(photo).clamp(0, 1)
+        yield edited.to(image).clamp(0, 1)
