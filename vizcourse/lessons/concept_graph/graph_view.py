@@ -81,6 +81,9 @@ class GraphView:
         box: the ipywidgets box to show.
         rows: name of a graph -> its rows, see :func:`rows_of`.
         at: node -> (layer, number of the concept or of the class).
+
+    Raises:
+        ValueError: a graph has a concept that the atlas does not know.
     """
 
     def __init__(
@@ -93,6 +96,12 @@ class GraphView:
             for graph in graphs.values()
             for node, entry in graph.nodes(data=True)
         }
+        for layer, number in self.at.values():
+            if layer in atlas.concepts and number >= len(atlas.concepts[layer]):
+                raise ValueError(
+                    f"A graph has concept {number} of {layer!r}, of which the atlas knows {len(atlas.concepts[layer])}: "
+                    "build both from the same concepts."
+                )
         self._build(clicked)
 
     # --- what things are called

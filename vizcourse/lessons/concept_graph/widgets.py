@@ -203,19 +203,11 @@ class ConceptGraph(Explorer):
         self.graphs, self.atlas, self.pictures = dict(graphs), atlas, dict(pictures or {})
         if not self.graphs or not all(graph.number_of_edges() for graph in self.graphs.values()):
             raise ValueError("Pass at least one graph, and none without edges: make them with build_graph.")
-        for graph in self.graphs.values():
-            for _, entry in graph.nodes(data=True):
-                layer, number = entry["layer"], int(entry["concept"])
-                if layer in atlas.concepts and number >= len(atlas.concepts[layer]):
-                    raise ValueError(
-                        f"A graph has concept {number} of {layer!r}, of which the atlas knows {len(atlas.concepts[layer])}: "
-                        "build both from the same concepts."
-                    )
+        self.view = GraphView(self.graphs, atlas, self._clicked)
         self._localized = functools.lru_cache(maxsize=32)(
             lambda name, layer: self.atlas.decompose(layer, self.pictures[name][None]).coefficients[0]
         )
         self._sheets = functools.lru_cache(maxsize=64)(self.atlas.patches)
-        self.view = GraphView(self.graphs, atlas, self._clicked)
         atlas.watch(self)
         super().__init__()
 

@@ -36,42 +36,27 @@ def _bisection_cases(seed):
     def zeros(count):
         return torch.zeros(count, dtype=torch.long)
 
+    def around(count, *centre, spread=1.0):
+        return torch.tensor(centre) + spread * torch.randn(count, len(centre), generator=generator)
+
+    def clusters(*vectors):
+        vectors = [torch.as_tensor(each) for each in vectors]
+        return torch.cat(vectors), torch.cat([torch.full((len(each),), number) for number, each in enumerate(vectors)])
+
     first = clouds(6, 5, 7)
+    ties = torch.tensor([[2.0, 2.0], [2.0, 2.0], [0.0, 1.0], [1.0, 1.0], [6.0, 5.0]])
     cases = [
         # Shown first, as the smallest: no ties, and it matters where the centres start.
         (torch.tensor([[1.0], [0.0], [9.0], [2.2]]), zeros(4)),
         # The two starting centres are one and the same: at first all are ties, and one of the halves is empty. Of many
         # vectors, so that other mistakes are shown in an ordinary case.
-        (
-            torch.cat(
-                [
-                    torch.tensor([[2.0, 2.0], [2.0, 2.0], [0.0, 1.0], [1.0, 1.0], [6.0, 5.0]]),
-                    torch.tensor([2.0, 1.0]) + torch.randn(15, 2, generator=generator),
-                ]
-            ),
-            zeros(20),
-        ),
+        (torch.cat([ties, around(15, 2.0, 1.0)]), zeros(20)),
         # Many vectors close together, and a few far apart.
-        (
-            torch.cat([0.3 * torch.randn(9, 2, generator=generator), torch.tensor([[8.0, 8.0], [12.0, 1.0], [11.0, 0.0]])]),
-            torch.tensor([0] * 9 + [1] * 3),
-        ),
-        (
-            # Two vectors far apart (largest on average) and eight with the larger sum.
-            torch.cat([torch.tensor([[10.0, 0.0], [14.0, 0.0]]), torch.randn(8, 2, generator=generator)]),
-            torch.tensor([0, 0] + [1] * 8),
-        ),
-        (
-            # The pair in the middle is widest on average, the four on the right are furthest from the mean of all.
-            torch.cat(
-                [
-                    torch.tensor([[0.0, 2.0], [0.0, -2.0]]),
-                    torch.tensor([-6.0, 0.0]) + torch.randn(8, 2, generator=generator),
-                    torch.tensor([20.0, 0.0]) + 0.3 * torch.randn(4, 2, generator=generator),
-                ]
-            ),
-            torch.tensor([0] * 2 + [1] * 8 + [2] * 4),
-        ),
+        clusters(around(9, 0.0, 0.0, spread=0.3), [[8.0, 8.0], [12.0, 1.0], [11.0, 0.0]]),
+        # Two vectors far apart (largest on average) and eight with the larger sum.
+        clusters([[10.0, 0.0], [14.0, 0.0]], around(8, 0.0, 0.0)),
+        # The pair in the middle is widest on average, the four on the right are furthest from the mean of all.
+        clusters([[0.0, 2.0], [0.0, -2.0]], around(8, -6.0, 0.0), around(4, 20.0, 0.0, spread=0.3)),
         # The centres have a long way to go; and with few rounds they are still on it when the labels are asked for.
         (torch.linspace(0, 1, 24)[:, None] ** 1.3, zeros(24)),
         (torch.linspace(0, 1, 30)[:, None] ** 1.3, zeros(30), 3),
@@ -79,24 +64,11 @@ def _bisection_cases(seed):
         # One vector far out, whose squared distance outweighs all, and many whose plain distances add up to more. In the second
         # of these, distances between pairs or along the axes would choose rightly; and a far pair tells a mean over all numbers
         # of a cluster from the mean of all vectors.
-        (
-            torch.cat(
-                [
-                    torch.tensor([[0.0, 0.0], [0.2, 0.0], [0.0, 9.0]]),
-                    30 + torch.rand(14, 2, generator=generator).sub(0.5).sign(),
-                ]
-            ),
-            torch.tensor([0] * 3 + [1] * 14),
-        ),
-        (
-            torch.cat(
-                [
-                    torch.tensor([[0.0, 0.0], [0.2, 0.0], [8.5, 8.5], [80.0, 80.0], [80.3, 80.0]]),
-                    30 + 2.05 * torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]] * 2),
-                ]
-            )
-            + 0.01 * torch.rand(13, 2, generator=generator),
-            torch.tensor([0] * 3 + [2] * 2 + [1] * 8),
+        clusters([[0.0, 0.0], [0.2, 0.0], [0.0, 9.0]], 30 + torch.rand(14, 2, generator=generator).sub(0.5).sign()),
+        clusters(
+            torch.tensor([[0.0, 0.0], [0.2, 0.0], [8.5, 8.5]]) + 0.01 * torch.rand(3, 2, generator=generator),
+            30 + 2.05 * torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]] * 2),
+            [[80.0, 80.0], [80.3, 80.0]],
         ),
         (first, zeros(len(first))),
     ]
