@@ -68,6 +68,16 @@ def test_a_lot_is_the_same_for_everybody():
     assert all(number < {"a": 10, "b": 20}[layer] for layer, number in drawn)
 
 
+def test_pictures_come_in_the_order_of_their_units():
+    model = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.Conv2d(3, 3, 1, bias=False)).requires_grad_(False)
+    for layer in model:
+        nn.init.dirac_(layer.weight)
+    units = [("0", 0), ("1", 1), ("0", 2)]  # red, green and blue, of two layers in turn
+    options = {"smoothness": 0, "steps": 20, "transformations": (), "progress": False}
+    made = study.visualize(model, units, method.pixels(8), **options)
+    assert made.mean((2, 3)).argmax(1).tolist() == [0, 1, 2]
+
+
 def test_noise_share_is_all_above_and_nothing_below_a_quarter():
     fine, coarse = stripes(0, 0.4), stripes(0, 1 / 12)
     assert library.noise_share(fine)[0] > 0.9 and library.noise_share(coarse)[0] < 0.01
@@ -127,7 +137,7 @@ def test_what_is_shipped_is_whole():
     directions = study.directions()
     assert directions.kind.count("basis") == directions.kind.count("random") == 12
     assert directions.image(3).shape == (3, 96, 96) and directions.examples(3).shape == (6, 3, 48, 48)
-    assert set(study.STUDIES) <= set(study.results())
+    assert all(study.STUDY.stored(name) is not None for name in study.STUDY.parts)
     book = study.results()["optimizers"]
     assert list(book["arms"]) == list(study.ARMS)
     for arm in book["arms"].values():

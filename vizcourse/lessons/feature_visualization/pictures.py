@@ -1,30 +1,50 @@
-"""Pictures that the widgets of lesson 02 show at once, since making them takes minutes.
+"""Pictures that the widgets of lesson 02 show at once, since making them takes minutes, and what channels answer to pictures.
 
-    python -m vizcourse.lessons.feature_visualization.pictures [--cache FOLDER]
-
-makes them (some fifteen minutes on two cores) and writes `pictures.npz` beside this file: WebP strips and a
-table. Only paths that the file does not hold yet are made; `directions` and `blends` are made anew where they are named.
-:func:`paths`, :func:`blends` and :func:`directions` read it.
+`pictures.npz` beside this file holds WebP strips and a table: :func:`paths`, :func:`blends` and :func:`directions` read it.
+Each is a part of the lesson's study, which makes it (`vizcourse study 02 blends --again`); of paths, only those are made that
+the file does not hold yet.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
 import io
 import itertools
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image as Picture
-from torch import Tensor
+from torch import Tensor, nn
+
+from vizcourse.hooks import capture
+from vizcourse.methods.feature_visualization import (
+    DEFAULT,
+    Objective,
+    Rendering,
+    channel,
+    colour_matrix,
+    direction,
+    evaluate,
+    fourier,
+    logit,
+    pixels,
+    prior,
+    render,
+    total_variation,
+)
+from vizcourse.models import WeightsError, load
+from vizcourse.models.training import at_size
+from vizcourse.studies import bar, cache_folder, write
+from vizcourse.worlds import scenes
 
 FILE = Path(__file__).with_name("pictures.npz")
 
+PICTURES, SEED = 10_000, 7
 UNITS = (("conv3", 3), ("inception3a", 17), ("inception4a", 6), ("inception4c", 86), ("inception5b", 303), ("", 12))
 STEPS, EVERY, KEPT = 64, 2, (0, 2, 8, 24, 64)
 SWITCHES = ("fourier", "colours", "transformations", "total_variation")
@@ -42,11 +62,13 @@ DIRECTIONS_LAYER, DIRECTIONS = "inception4a", 12
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
-@functools.cache
-def _file() -> tuple[dict, dict[str, np.ndarray]]:
+def _read() -> tuple[dict, dict[str, np.ndarray]]:
     with np.load(FILE) as stored:
         strips = {name: stored[name] for name in stored.files}
     return json.loads(strips.pop("table").tobytes()), strips
+
+
+_file = functools.cache(_read)
 
 
 def _strip(name: str) -> Tensor:
@@ -141,14 +163,29 @@ class Directions:
 paths, blends, directions = (functools.cache(kind) for kind in (Paths, Blends, Directions))
 
 
-# --------------------------------------------------------------------------------------------------------------- making
+# ------------------------------------------------------------------------------------------- pictures, and what they excite
 
 
-def _packed(images: Tensor, quality: int = 50) -> np.ndarray:
-    row = torch.cat(list(images), 2).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
-    buffer = io.BytesIO()
-    Picture.fromarray(row).save(buffer, "WEBP", quality=quality, method=6)
-    return np.frombuffer(buffer.getvalue(), dtype=np.uint8)
+def pictures(count: int = PICTURES, seed: int = SEED, *, size: int = 96, keep: bool = True) -> Tensor:
+    """Scenes that no network has been trained on, ``(count, 3, size, size)``, uint8; kept among the studies' files."""
+    file = cache_folder() / f"scenes-{count}-{seed}.npz" if keep else None
+    drawn = scenes.CachedScenes(count, seed, file=file, progress=keep).pictures
+    return drawn if size == drawn.shape[-1] else at_size(drawn, size)
+
+
+@torch.no_grad()
+def answers(model: nn.Module, layers: Sequence[str], images: Tensor, *, progress: bool = True) -> dict[str, Tensor]:
+    """The mean of each channel over each picture, ``{layer: (pictures, channels)}``; ``images`` as uint8 or float."""
+    found: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    with capture(model, layers, stop=True) as acts:
+        for batch in bar(images.split(50), "pictures", show=progress):
+            model(batch.float() / 255 if batch.dtype == torch.uint8 else batch)
+            for layer in layers:
+                activation = acts[layer]  # of a transformer (pictures, tokens, channels), of class scores (pictures, classes)
+                if activation.ndim > 2:
+                    activation = activation.mean(1) if activation.ndim == 3 else activation.flatten(2).mean(2)
+                found[layer].append(activation)
+    return {layer: torch.cat(values) for layer, values in found.items()}
 
 
 def noise_share(images: Tensor) -> Tensor:
@@ -159,103 +196,145 @@ def noise_share(images: Tensor) -> Tensor:
     return (power * high).sum((1, 2, 3)) / power.sum((1, 2, 3)).clamp_min(1e-12)
 
 
+# --------------------------------------------------------------------------------------------------------------- making
+
+
+def _packed(images: Tensor, quality: int = 50) -> np.ndarray:
+    row = torch.cat(list(images), 2).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Picture.fromarray(row).save(buffer, "WEBP", quality=quality, method=6)
+    return np.frombuffer(buffer.getvalue(), dtype=np.uint8)
+
+
 @dataclass(frozen=True)
 class _World:
     """All that the three parts need."""
 
-    model: torch.nn.Module
+    model: nn.Module
     pictures: Tensor
     classes: Tensor
     colours: Tensor
     seen: dict[str, Tensor]
 
 
-def _goal(layer: str, number: int):
-    from vizcourse.methods.feature_visualization import channel, logit
+@functools.cache
+def _world(count: int) -> _World:
+    model, every = load("googlenet-scenes"), pictures(count)
+    layers = list(dict.fromkeys(layer for layer, _ in (*UNITS, *itertools.chain(*PAIRS), (DIRECTIONS_LAYER, 0))))
+    seen = answers(model, [layer or "fc" for layer in layers], every)
+    seen[""] = seen.pop("fc")
+    classes = torch.tensor([scenes.label(scene) for scene in scenes.sample(count, SEED)])
+    return _World(model, every, classes, colour_matrix(every[:500].float() / 255), seen)
 
+
+def make(part: str, *, count: int = PICTURES, only: int | None = None) -> dict | None:
+    """Make ``"paths"``, ``"blends"`` or ``"directions"`` from ``count`` pictures and store them.
+
+    With ``only``, so many of its pieces are made, and their table is given instead of stored.
+    """
+    world = _world(count)
+    table, strips = ({}, {}) if only or not FILE.is_file() else _read()
+    maker = {"paths": _make_paths, "blends": _make_blends, "directions": _make_directions}[part]
+    table[part] = maker(world, strips, table.get(part, {}), only)
+    if only:
+        return table[part]
+    buffer = io.BytesIO()
+    np.savez(buffer, table=np.frombuffer(json.dumps(table).encode(), dtype=np.uint8), **strips)
+    write(FILE, buffer.getvalue())
+    for read in (_file, paths, blends, directions):
+        read.cache_clear()
+    return None
+
+
+def _goal(layer: str, number: int) -> Objective:
     return channel(layer, number) if layer else logit(number)
 
 
-def _make_paths(world: _World, strips: dict, known: dict) -> dict:
-    from vizcourse.methods.feature_visualization import DEFAULT, evaluate, fourier, pixels, prior, render, total_variation
-    from vizcourse.models import load
-    from vizcourse.models.zoo import WeightsError
+def climbed(model: nn.Module, goal: Objective, switches: Sequence[bool], optimizer: str, colours: Tensor | None) -> Rendering:
+    """A path with some of the four :data:`SWITCHES` on."""
+    waves, coloured, moved, smooth = switches
+    return render(
+        model,
+        goal - 2 * smooth * total_variation(),
+        image=(fourier if waves else pixels)(96, colours=colours if coloured else None),
+        steps=STEPS,
+        optimizer=optimizer,
+        transformations=DEFAULT if moved else (),
+        frames=STEPS // EVERY + 1,
+        progress=False,
+    )
 
-    names = [f"{layer}, channel {number}" if layer else world.model.classes[number] for layer, number in UNITS]
+
+def _kept(made: Rendering) -> np.ndarray:
+    return _packed(made.frames[[step // EVERY for step in KEPT], 0])
+
+
+def _make_paths(world: _World, strips: dict, known: dict, only: int | None) -> dict:
+    units = UNITS[:only]
+    names = [f"{layer}, channel {number}" if layer else world.model.classes[number] for layer, number in units]
     values = dict(known.get("values", {}))
-    every = itertools.product(OPTIMIZERS, UNITS, itertools.product((False, True), repeat=len(SWITCHES)))
-    for optimizer, (layer, number), switches in every:
+    every = itertools.product(OPTIMIZERS, units, itertools.product((False, True), repeat=len(SWITCHES)))
+    for optimizer, (layer, number), switches in bar(list(every), "paths"):
         key = _key(layer, number, optimizer, switches)
         if key in strips and key in values:
             continue
-        waves, coloured, moved, smooth = switches
-        result = render(
-            world.model,
-            _goal(layer, number) - 2 * smooth * total_variation(),
-            image=(fourier if waves else pixels)(96, colours=world.colours if coloured else None),
-            steps=STEPS,
-            optimizer=optimizer,
-            transformations=DEFAULT if moved else (),
-            frames=STEPS // EVERY + 1,
-            progress=False,
-        )
-        strips[key] = _packed(result.frames[[step // EVERY for step in KEPT], 0])
-        value = float(evaluate(world.model, _goal(layer, number), result.images))
+        made = climbed(world.model, _goal(layer, number), switches, optimizer, world.colours)
+        strips[key] = _kept(made)
+        value = float(evaluate(world.model, made.images, _goal(layer, number)))
         below = float((world.seen[layer][:, number] < value).float().mean())
-        values[key] = [round(value, 3), round(below, 4), round(float(noise_share(result.images)), 4)]
+        values[key] = [round(value, 3), round(below, 4), round(float(noise_share(made.images)), 4)]
     try:
         decoder = load("scenes-decoder")
     except WeightsError:
         print("without the learned prior: scenes-decoder has no weights yet")
     else:
-        for layer, number in UNITS:
-            if f"prior/{layer}/{number}" in strips:
-                continue
-            image = prior(decoder.decode, decoder.latent, 96)
-            result = render(
-                world.model, _goal(layer, number), image=image, steps=STEPS, frames=STEPS // EVERY + 1, progress=False
-            )
-            strips[f"prior/{layer}/{number}"] = _packed(result.frames[[step // EVERY for step in KEPT], 0])
-    return {"units": [[*unit, name] for unit, name in zip(UNITS, names, strict=True)], "steps": KEPT, "values": values}
+        for layer, number in units:
+            if f"prior/{layer}/{number}" not in strips:
+                image, frames = prior(decoder.decode, decoder.latent, 96), STEPS // EVERY + 1
+                made = render(world.model, _goal(layer, number), image=image, steps=STEPS, frames=frames, progress=False)
+                strips[f"prior/{layer}/{number}"] = _kept(made)
+    return {"units": [[*unit, name] for unit, name in zip(units, names, strict=True)], "steps": KEPT, "values": values}
 
 
-def _make_blends(world: _World, strips: dict, _known: dict) -> dict:
-    from vizcourse.methods.feature_visualization import channel, evaluate, fourier, render, total_variation
+def blended(model: nn.Module, pair: Sequence[tuple[str, int]], most: Sequence[float], angles: Sequence[int],
+            colours: Tensor) -> tuple[Tensor, list[list[float]]]:  # fmt: skip
+    """Pictures climbed for two units at some angles, and what both answer to each, in multiples of ``most``."""
+    first, second = (channel(layer, number) / high for (layer, number), high in zip(pair, most, strict=True))
+    scale = sum(most) / 2  # so that total variation weighs as much as elsewhere
+    goals = [
+        scale * (math.cos(math.radians(angle)) * first + math.sin(math.radians(angle)) * second) - 2 * total_variation()
+        for angle in angles
+    ]
+    made = render(model, goals, image=fourier(96, colours=colours), steps=STEPS, progress=False).images
+    return made, [[round(float(value), 3) for value in both] for both in evaluate(model, made, [first, second]).T]
 
-    values = []
-    for place, pair in enumerate(PAIRS):
+
+def _make_blends(world: _World, strips: dict, _known: dict, only: int | None) -> dict:
+    pairs, values = PAIRS[:only], []
+    for place, pair in enumerate(bar(pairs, "pairs")):
         most = [float(world.seen[layer][:, number].max()) for layer, number in pair]
-        first, second = (channel(layer, number) / high for (layer, number), high in zip(pair, most, strict=True))
-        scale = sum(most) / 2  # so that total variation weighs as much as elsewhere
-        goals = [
-            scale * (math.cos(math.radians(angle)) * first + math.sin(math.radians(angle)) * second) - 2 * total_variation()
-            for angle in ANGLES
-        ]
-        made = render(world.model, goals, image=fourier(96, colours=world.colours), steps=STEPS, progress=False).images
+        made, both = blended(world.model, pair, most, ANGLES, world.colours)
         strips[f"blends/{place}"] = _packed(made)
-        values.append([[round(float(value), 3) for value in both] for both in evaluate(world.model, [first, second], made).T])
-    return {"pairs": PAIRS, "angles": ANGLES, "values": values}
+        values.append(both)
+    return {"pairs": pairs, "angles": ANGLES, "values": values}
 
 
-def _make_directions(world: _World, strips: dict, _known: dict) -> dict:
-    from vizcourse.methods.feature_visualization import direction, fourier, render, total_variation
-
-    seen = world.seen[DIRECTIONS_LAYER]
+def _make_directions(world: _World, strips: dict, _known: dict, only: int | None) -> dict:
+    seen, count = world.seen[DIRECTIONS_LAYER], only or DIRECTIONS
     generator = torch.Generator().manual_seed(0)
-    numbers = torch.randperm(seen.shape[1], generator=generator)[:DIRECTIONS].tolist()
+    numbers = torch.randperm(seen.shape[1], generator=generator)[:count].tolist()
     vectors = torch.eye(seen.shape[1])[numbers]
-    vectors = torch.cat([vectors, torch.nn.functional.normalize(torch.randn(vectors.shape, generator=generator))])
-    kinds = ["basis"] * DIRECTIONS + ["random"] * DIRECTIONS
-    names = [f"channel {number}" for number in numbers] + [f"random {number + 1}" for number in range(DIRECTIONS)]
+    vectors = torch.cat([vectors, nn.functional.normalize(torch.randn(vectors.shape, generator=generator))])
+    kinds = ["basis"] * count + ["random"] * count
+    names = [f"channel {number}" for number in numbers] + [f"random {number + 1}" for number in range(count)]
     order = torch.randperm(len(kinds), generator=generator).tolist()
-    image, purity = fourier(96, colours=world.colours), []
-    for start in range(0, len(order), 8):
+    purity = []
+    for start in bar(range(0, len(order), 8), "directions"):
         batch = order[start : start + 8]
-        goals = [direction(DIRECTIONS_LAYER, vectors[number]) - 2 * total_variation() for number in batch]
-        made = render(world.model, goals, image=image, steps=STEPS, progress=False).images
+        made = pointed(world.model, vectors[batch], world.colours)
         for offset, number in enumerate(batch):
             top = (seen @ vectors[number]).topk(50).indices
-            small = torch.nn.functional.interpolate(world.pictures[top[:6]].float() / 255, size=48, mode="area")
+            small = nn.functional.interpolate(world.pictures[top[:6]].float() / 255, size=48, mode="area")
             strips[f"directions/{start + offset}"] = _packed(made[offset : offset + 1])
             strips[f"examples/{start + offset}"] = _packed(small)
             purity.append(round(float(world.classes[top].bincount().max() / len(top)), 2))
@@ -263,31 +342,7 @@ def _make_directions(world: _World, strips: dict, _known: dict) -> dict:
     return {"layer": DIRECTIONS_LAYER, **shuffled, "purity": purity}
 
 
-def main() -> None:
-    from vizcourse.lessons.feature_visualization.study import PICTURES, SEED, answers, pictures
-    from vizcourse.methods.feature_visualization import colour_matrix
-    from vizcourse.models import load
-    from vizcourse.worlds import scenes
-
-    makers = {"directions": _make_directions, "blends": _make_blends, "paths": _make_paths}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("only", nargs="*", help=f"make some parts only, of: {', '.join(makers)}")
-    parser.add_argument("--cache", type=Path, help="a folder in which the drawn pictures are kept")
-    options = parser.parse_args()
-
-    model, every = load("googlenet-scenes"), pictures(folder=options.cache)
-    layers = list(dict.fromkeys(layer for layer, _ in (*UNITS, *itertools.chain(*PAIRS), (DIRECTIONS_LAYER, 0))))
-    seen = answers(model, [layer or "fc" for layer in layers], every)
-    seen[""] = seen.pop("fc")
-    classes = torch.tensor([scenes.label(scene) for scene in scenes.sample(PICTURES, SEED)])
-    world = _World(model, every, classes, colour_matrix(every[:500].float() / 255), seen)
-    table, strips = (dict(part) for part in _file()) if FILE.is_file() else ({}, {})
-    for name in options.only or makers:
-        table[name] = makers[name](world, strips, table.get(name, {}))
-        np.savez(FILE, table=np.frombuffer(json.dumps(table).encode(), dtype=np.uint8), **strips)
-        print(f"{name}: done", flush=True)
-    print(f"{FILE.name}: {FILE.stat().st_size / 1e6:.2f} MB")
-
-
-if __name__ == "__main__":
-    main()
+def pointed(model: nn.Module, vectors: Tensor, colours: Tensor) -> Tensor:
+    """Visualizations of directions ``(N, channels)`` of the layer in question, ``(N, 3, 96, 96)``."""
+    goals = [direction(DIRECTIONS_LAYER, vector) - 2 * total_variation() for vector in vectors]
+    return render(model, goals, image=fourier(96, colours=colours), steps=STEPS, progress=False).images
