@@ -32,13 +32,11 @@ SITE, DIM, PAIRS, STEPS = "avgpool", 8, 60, 200
 DIMS = (1, 2, 4, 8, 16, 32, 64)
 
 
-def pictures(split: str, size: int, count: int) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
-    """Base pictures, the sources of each variable, and the counterfactual labels, which are the same for all."""
+def swaps(split: str, count: int, size: int) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
+    """Base pictures, for each variable the same with that one changed, and the counterfactual labels, the same for all."""
     pairs = [shapes.pairs(variable, count, seed=0, split=split) for variable in shapes.VARIABLES]
-    labels = pairs[0].counterfactual_labels
-    ordinary = shapes.sample(count, seed=1, split=split, classes=[shapes.CLASSES[label] for label in labels])
-    sources = [shapes.render(each, size) for each in [*(pair.source for pair in pairs), ordinary]]
-    return shapes.render(pairs[0].base, size), sources, labels
+    sources = [shapes.render(each.source, size) for each in pairs]
+    return shapes.render(pairs[0].base, size), sources, pairs[0].counterfactual_labels
 
 
 class Case:
@@ -48,8 +46,9 @@ class Case:
         self.model = model
         self.sites, self.labels = [], []
         for split in ("intervention", "intervention_test"):
-            base, sources, labels = pictures(split, model.input_size, count)
-            self.sites.append(das.Site(model, base, sources, layer))
+            base, sources, labels = swaps(split, count, model.input_size)
+            ordinary = shapes.sample(count, seed=1, split=split, classes=[shapes.CLASSES[label] for label in labels])
+            self.sites.append(das.Site(model, base, [*sources, shapes.render(ordinary, model.input_size)], layer))
             self.labels.append(labels)
 
     def seen(self, variable: str) -> tuple[das.Site, torch.Tensor]:
