@@ -72,7 +72,7 @@ solutions: $(VENV)/.installed-test
 # without a network, so that one closing line counts everything. Whole files are shared out over
 # the workers, each with one thread: two files at once are faster than one file on two threads.
 test: lint solutions
-	@$(BIN)/vizcourse check
+	@OMP_NUM_THREADS=1 $(BIN)/vizcourse check --jobs $(JOBS)
 	@OMP_NUM_THREADS=1 sh tests/offline.sh $(BIN)/python -m pytest $(NBVAL) -q --durations=10 \
 		-n $(JOBS) --dist loadfile -m "not peers" tests notebooks $(PYTEST_FLAGS)
 

@@ -115,7 +115,7 @@ def test_check_gives_the_exit_code(monkeypatch, capsys):
         "vizcourse.exercises.check"
     )
     for right in (True, False):
-        monkeypatch.setattr(module, "check", lambda lessons, right=right: right)
+        monkeypatch.setattr(module, "check", lambda lessons, jobs, right=right: right)
         assert main(["check", "01"]) == main(["check"]) == (0 if right else 1)
 
 

@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("check", help="are the exercises' own checks right?")
     command.add_argument("lesson", nargs="*", help="number or name of a lesson; all by default")
     command.add_argument("--mutants", action="store_true", help="hand in slightly changed references: are they refused?")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="so many processes at once")
     command.set_defaults(run=_check)
 
     command = commands.add_parser("train", help="make a network of the course again, from its recipe")
@@ -96,7 +97,7 @@ def _check(options: argparse.Namespace) -> int:
     from vizcourse.exercises.mutants import check_mutants
 
     checking = check_mutants if options.mutants else check
-    return 0 if checking([lesson(name) for name in options.lesson] or LESSONS) else 1
+    return 0 if checking([lesson(name) for name in options.lesson] or LESSONS, jobs=options.jobs) else 1
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -8,9 +8,12 @@ for none of them; the solved cell runs and gives ✓; the blank cell of the note
 import itertools
 import linecache
 import math
+import multiprocessing
 import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from vizcourse.exercises import compare
@@ -35,40 +38,64 @@ LOOK_ALIKES = 2  # how many other wrong solutions that look like it a diagnosis 
 _cell_numbers = itertools.count(1)
 
 
-def check(lessons: Iterable[Any]) -> bool:
-    """Check all exercises of `lessons`, print a line for each and the counts; gives whether all is right."""
-    lessons = tuple(lessons)
-    counts = {"lessons": 0, "exercises": 0, "mistakes": 0, "widgets": 0}
-    seen: dict[str, str] = {}
+def check(lessons: Iterable[Any], *, jobs: int = 1) -> bool:
+    """Check all exercises of `lessons`, print a line for each and the counts; gives whether all is right.
+
+    jobs: so many lessons at once, each in a process of its own.
+    """
+    totals: Counter[str] = Counter()
     right = True
-    for lesson in lessons:
-        exercises = exercises_of(lesson)
-        cells = blank_cells(lesson)
-        for one in exercises:
-            own = problems_of(one, cells)
-            if one.id in seen:
-                own.append(f"the id stands twice, here and in lesson {seen[one.id]}")
-            seen[one.id] = lesson.number
-            if one.id.split(".")[0] != lesson.number.lstrip("0"):
-                own.append(f"the id does not begin with the lesson's number, {lesson.number.lstrip('0')}")
-            report_line(one, own)
-            right = right and not own
-        if not exercises:
-            print(f"{WRONG} lesson {lesson.number} has no exercises")
-            right = False
-        counts["lessons"] += 1
-        counts["exercises"] += len(exercises)
-        counts["mistakes"] += sum(len(one.mistakes) for one in exercises)
-        counts["widgets"] += _widgets_of(lesson)
-    print(" ".join(f"{name}={number}" for name, number in counts.items()))
+    for found in each(check_lesson, lessons, jobs):
+        print("\n".join(found.lines), flush=True)
+        totals.update({"lessons": 1, "exercises": found.exercises, "mistakes": found.mistakes, "widgets": found.widgets})
+        right = right and found.right
+    print(" ".join(f"{name}={totals[name]}" for name in ("lessons", "exercises", "mistakes", "widgets")))
     return right
 
 
-def report_line(one: Exercise, problems: list[str]) -> None:
+@dataclass(frozen=True)
+class Checked:
+    """What was found in one lesson: the lines that say it, and counts."""
+
+    lines: tuple[str, ...]
+    right: bool
+    exercises: int
+    mistakes: int
+    widgets: int
+
+
+def check_lesson(lesson: Any) -> Checked:
+    """Check the exercises of one lesson."""
+    exercises, cells = exercises_of(lesson), blank_cells(lesson)
+    lines, right, seen = [], bool(exercises), set()
+    for one in exercises:
+        own = problems_of(one, cells)
+        if one.id in seen:
+            own.append("the id stands twice")
+        seen.add(one.id)
+        if one.id.split(".")[0] != lesson.number.lstrip("0"):
+            own.append(f"the id does not begin with the lesson's number, {lesson.number.lstrip('0')}")
+        lines += _lines(one, own)
+        right = right and not own
+    if not exercises:
+        lines.append(f"{WRONG} lesson {lesson.number} has no exercises")
+    return Checked(tuple(lines), right, len(exercises), sum(len(one.mistakes) for one in exercises), _widgets_of(lesson))
+
+
+def each(work: Callable[[Any], Any], pieces: Iterable[Any], jobs: int) -> Iterator[Any]:
+    """`work` on each piece, in order; with several jobs, on so many at once, each in a new interpreter."""
+    if jobs <= 1:
+        yield from map(work, pieces)
+        return
+    # Spawned, because a forked process inherits PyTorch's threads in whatever state they are.
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(work, pieces)
+
+
+def _lines(one: Exercise, problems: list[str]) -> list[str]:
     others = f", {len(one.unlisted)} other wrong solutions" if one.unlisted else ""
-    print(f"{WRONG if problems else RIGHT} {one.id} {one.title}: {len(one.mistakes)} mistakes{others}", flush=True)
-    for problem in problems:
-        print(f"    {WRONG} {problem}")
+    head = f"{WRONG if problems else RIGHT} {one.id} {one.title}: {len(one.mistakes)} mistakes{others}"
+    return [head, *(f"    {WRONG} {problem}" for problem in problems)]
 
 
 def problems_of(one: Exercise, cells: dict[str, str] | None = None) -> list[str]:
@@ -89,8 +116,8 @@ def problems_of(one: Exercise, cells: dict[str, str] | None = None) -> list[str]
 
 
 def blank_cells(lesson: Any) -> dict[str, str] | None:
-    """The learner's cells in the source of a lesson's notebook, by exercise id; None where there is no source."""
-    path = Path(__file__).resolve().parents[2] / "notebooks" / "source" / f"{lesson.number}_{lesson.slug}.md"
+    """The learner's cells in the text of a lesson, by exercise id; None where there is no text."""
+    path = lesson.room / "lesson.md"
     return cells_in(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 

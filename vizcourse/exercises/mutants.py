@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from vizcourse.exercises.check import each
 from vizcourse.exercises.core import exercises_of, registered
 from vizcourse.exercises.edits import compiled
 from vizcourse.exercises.feedback import RIGHT, WRONG, collecting
@@ -111,27 +112,32 @@ def survey(one: CodeExercise, inputs: int = INPUTS, seconds: float = SECONDS) ->
     return tally
 
 
-def check_mutants(lessons: Iterable[Any], inputs: int = INPUTS) -> bool:
-    """Print a line for each code exercise, its survivors and the total; gives whether each exercise refuses enough."""
+def check_mutants(lessons: Iterable[Any], *, jobs: int = 1) -> bool:
+    """Print a line for each code exercise, its survivors and the total; gives whether each exercise refuses enough.
+
+    jobs: so many exercises at once, each in a process of its own.
+    """
+    pieces = [(lesson, one.id) for lesson in lessons for one in exercises_of(lesson) if isinstance(one, CodeExercise)]
     total, right = Tally(), True
-    for lesson in lessons:
-        for one in exercises_of(lesson):
-            if not isinstance(one, CodeExercise):
-                continue
-            started = time.perf_counter()
-            tally = survey(one, inputs)
-            enough = tally.share >= ENOUGH
-            right = right and enough
-            took = time.perf_counter() - started
-            print(f"{RIGHT if enough else WRONG} {one.id} {one.title}: {_counts(tally)} ({took:.0f} s)", flush=True)
-            for words in tally.survivors:
-                print(f"    survives: {words}")
-            total.refused += tally.refused
-            total.equal += tally.equal
-            total.explained += tally.explained
-            total.survivors += tally.survivors
+    for (_, identifier), (title, tally, seconds) in zip(pieces, each(_surveyed, pieces, jobs), strict=True):
+        enough = tally.share >= ENOUGH
+        right = right and enough
+        print(f"{RIGHT if enough else WRONG} {identifier} {title}: {_counts(tally)} ({seconds:.0f} s)", flush=True)
+        for words in tally.survivors:
+            print(f"    survives: {words}")
+        total.refused += tally.refused
+        total.equal += tally.equal
+        total.explained += tally.explained
+        total.survivors += tally.survivors
     print(f"mutants: {_counts(total)}")
     return right
+
+
+def _surveyed(piece: tuple[Any, str]) -> tuple[str, Tally, float]:
+    lesson, identifier = piece
+    one = next(one for one in exercises_of(lesson) if one.id == identifier)
+    started = time.perf_counter()
+    return one.title, survey(one), time.perf_counter() - started
 
 
 def _counts(tally: Tally) -> str:
