@@ -105,7 +105,7 @@ def test_the_layers_offered_are_those_with_places(model, world):
     lab = ClassAndLayer(model, world[0])
     assert lab.layers[0] == "conv1" and lab.layers[-1] == "layer3.1" and "fc" not in lab.layers
     big = ClassAndLayer(load("googlenet-scenes"), scenes.render(scenes.sample(1, seed=5), size=96), layer="inception4e")
-    assert big.result.layer == "inception4e" and big.result.values.shape == (6, 6)
+    assert big.state["layer"] == "inception4e" and big.result.values.shape == (6, 6)
     assert len(big.controls["target"].options) == 29
 
 
@@ -152,7 +152,7 @@ def test_the_cascade_only_chooses_among_what_is_computed(cascade, monkeypatch):
     monkeypatch.setattr(torch.nn.Module, "__call__", never)
     for step in range(len(cascade.cascade.blocks) + 1):
         cascade.set(randomized=step)
-        assert cascade.result.number == step
+        assert cascade.result.answer == pytest.approx(float(cascade.cascade.answers[step, cascade.state["picture"]]))
     assert cascade.errors == []
 
 
@@ -277,9 +277,9 @@ def test_answers_are_kept_by_question_and_method(quiz):
         assert quiz.controls["answer"].value == NO_ANSWER
         quiz.set(answer=quiz.truth("guided backprop", question))
     assert quiz.answer_value() == {"guided backprop": (3, 3), "gradient": (0, 0), "Grad-CAM": (0, 0)}
-    assert torch.equal(quiz.result.counts, torch.eye(3, dtype=torch.long))
+    assert torch.equal(quiz.result, torch.eye(3, dtype=torch.long))
     quiz.set(method="Grad-CAM")
-    assert quiz.controls["answer"].value == NO_ANSWER and quiz.result.counts.sum() == 0
+    assert quiz.controls["answer"].value == NO_ANSWER and quiz.result.sum() == 0
     quiz.set(method="guided backprop", question=2)
     assert quiz.controls["answer"].value == quiz.truth("guided backprop", 2)
     quiz.set(answer=NO_ANSWER)

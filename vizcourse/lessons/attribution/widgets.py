@@ -18,10 +18,8 @@ from vizcourse import plotting
 from vizcourse.hooks import capture
 from vizcourse.methods import attribution, sanity_checks
 from vizcourse.models import load
-from vizcourse.widgets import Explorer, Notice, row
+from vizcourse.widgets import Explorer, Notice, choice, column, row, slider
 from vizcourse.worlds import scenes
-
-_STYLE = {"description_width": "initial"}
 
 
 def _heat(values: Tensor, largest: float | None = None, *, signed: bool = False) -> np.ndarray:
@@ -55,24 +53,24 @@ def _spatial_blocks(model: nn.Module, image: Tensor) -> list[str]:
     return [name for name in names if name in acts and acts[name].ndim == 4 and acts[name].shape[-1] > 1]
 
 
-def _bars(axes: Any, names: Sequence[str], values: Sequence[Tensor], labels: Sequence[str], title: str) -> None:
-    """Logits of a few classes as bars, the second set hatched."""
-    places, height = np.arange(len(names)), 0.75 / len(values)
-    styles = [(plotting.BLUE, None), (plotting.ORANGE, "///")]
-    for number, (one, label, (colour, hatch)) in enumerate(zip(values, labels, styles, strict=False)):
-        bars = axes.barh(
-            places + number * height, one.tolist(), height, color=colour, hatch=hatch, edgecolor="white", label=label
-        )
-        axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=8)
-    axes.set_yticks(places + (len(values) - 1) * height / 2, names, fontsize=8)
-    axes.invert_yaxis()
+def _picture(images: Tensor) -> ipywidgets.IntSlider:
+    return slider("Picture", 0, 0, len(images) - 1)
+
+
+def _class(description: str, none: str, classes: Sequence[str]) -> ipywidgets.Dropdown:
+    """One of the classes by name, its number as the value; or ``none`` of them, -1."""
+    return choice(description, [(none, -1), *((name, index) for index, name in enumerate(classes))])
+
+
+def _bars(axes: Any, names: Sequence[str], *values: Tensor, labels: Sequence[str] = ()) -> None:
+    """Logits of a few classes, which may be negative; two sets of them have their labels below."""
+    plotting.bars(axes, names, *values, labels=labels, number="{:.1f}", title="logit")
     low, high = min(0.0, *(float(one.min()) for one in values)), max(0.0, *(float(one.max()) for one in values))
     room = 0.3 * max(high - low, 1e-6)
     axes.set_xlim(low - (room if low < 0 else 0), high + room)
     axes.axvline(0, color=plotting.GREY, linewidth=0.8)
-    axes.set_title(title, fontsize=10)
     axes.tick_params(axis="x", labelsize=8)
-    if len(values) > 1:
+    if labels:
         axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.11), ncols=2)
 
 
@@ -81,16 +79,12 @@ def _bars(axes: Any, names: Sequence[str], values: Sequence[Tensor], labels: Seq
 
 @dataclass(frozen=True)
 class Evidence:
-    """Grad-CAM of one picture: the signed map ``(h, w)`` of a class at a layer, and the logits of all classes."""
+    """Grad-CAM of one picture: the signed map ``(h, w)`` of a class, and the logits of all classes."""
 
-    image: Tensor
     logits: Tensor
     target: int
     rival: int | None
-    layer: str
     values: Tensor
-    show: str
-    opacity: float
     shares: Mapping[str, float]  # of what is shown, on each of the objects
 
 
@@ -124,33 +118,21 @@ class ClassAndLayer(Explorer):
         self.classes = tuple(classes if classes is not None else model.classes)
         self.logits = _logits(model, images)
         # The other controls (opacity, evidence) then only draw.
-        self._map = functools.lru_cache(maxsize=512)(
-            lambda picture, target, rival, layer: attribution.grad_cam(
-                model,
-                images[picture : picture + 1],
-                target if rival is None else attribution.rather_than(target, rival),
-                layer,
-                relu=False,
-            )[0]
-        )
+        self._map = functools.lru_cache(maxsize=512)(self._grad_cam)
         super().__init__()
+
+    def _grad_cam(self, picture: int, target: int, rival: int | None, layer: str) -> Tensor:
+        asked = target if rival is None else attribution.rather_than(target, rival)
+        return attribution.grad_cam(self.model, self.images[picture : picture + 1], asked, layer, relu=False)[0]
 
     def make_controls(self) -> dict[str, Any]:
         return {
-            "picture": ipywidgets.IntSlider(0, 0, len(self.images) - 1, description="Picture"),
-            "target": ipywidgets.Dropdown(
-                options=[("the network's answer", -1), *((name, index) for index, name in enumerate(self.classes))],
-                description="Class",
-                style=_STYLE,
-            ),
-            "rival": ipywidgets.Dropdown(
-                options=[("(no other)", -1), *((name, index) for index, name in enumerate(self.classes))],
-                description="rather than",
-                style=_STYLE,
-            ),
-            "layer": ipywidgets.Dropdown(options=self.layers, value=self.layer, description="Layer", style=_STYLE),
-            "evidence": ipywidgets.Dropdown(options=["for", "against", "both"], description="Evidence", style=_STYLE),
-            "opacity": ipywidgets.FloatSlider(0.55, min=0, max=1, step=0.05, description="Opacity"),
+            "picture": _picture(self.images),
+            "target": _class("Class", "the network's answer", self.classes),
+            "rival": _class("rather than", "(no other)", self.classes),
+            "layer": choice("Layer", self.layers, self.layer),
+            "evidence": choice("Evidence", ["for", "against", "both"]),
+            "opacity": slider("Opacity", 0.55, 0, 1, 0.05),
         }
 
     def compute(self, picture: int, target: int, rival: int, layer: str, evidence: str, opacity: float) -> Evidence:
@@ -161,56 +143,38 @@ class ClassAndLayer(Explorer):
             values = self._map(picture, target, rival, layer)
         except ValueError as error:  # a layer without places, say: advice for whoever chose the layers
             raise Notice(str(error)) from None
-        image = self.images[picture]
-        shown = attribution.upsample((-values if evidence == "against" else values).relu()[None], image)[0]
+        shown = attribution.upsample((-values if evidence == "against" else values).relu()[None], self.images[picture])[0]
         total = float(shown.sum())
         shares = {name: float(shown[masks[picture]].sum()) / total for name, masks in self.objects.items()} if total else {}
-        return Evidence(image, logits, target, rival, layer, values, evidence, opacity, shares)
+        return Evidence(logits, target, rival, values, shares)
 
-    def draw(self, result: Evidence, **_: Any) -> bytes:
-        figure, axes = plotting.new(
-            9.6,
-            3.0,
-            1,
-            5,
-            gridspec_kw={"width_ratios": [1, 1, 1, 0.5, 0.8]},
-            margins={"left": 0.01, "right": 0.97, "top": 0.86, "bottom": 0.1, "wspace": 0.08},
-        )
-        signed = result.show == "both"
-        values = result.values if signed else (result.values if result.show == "for" else -result.values).relu()
-        pixels = attribution.upsample(values[None], result.image)[0]
-        plotting.picture(axes[0], result.image, "picture")
-        plotting.picture(
-            axes[1],
-            _overlay(result.image, _heat(pixels, float(values.abs().max()), signed=signed), result.opacity),
-            self._heading(result),
-        )
-        rows, columns = values.shape
-        plotting.picture(
-            axes[2],
-            _heat(values, signed=signed),
-            f"the map itself, {rows} × {columns}\nlargest value {float(values.abs().max()):.3g}",
-        )
+    def draw(self, result: Evidence, picture: int, evidence: str, opacity: float, **_: Any) -> bytes:
+        ratios, margins = [1, 1, 1, 0.5, 0.8], {"left": 0.01, "right": 0.97, "top": 0.86, "bottom": 0.1, "wspace": 0.08}
+        figure, axes = plotting.new(9.6, 3.0, 1, 5, gridspec_kw={"width_ratios": ratios}, margins=margins)
+        signed, image = evidence == "both", self.images[picture]
+        values = result.values if signed else (result.values if evidence == "for" else -result.values).relu()
+        largest, (rows, columns) = float(values.abs().max()), values.shape
+        pixels = _heat(attribution.upsample(values[None], image)[0], largest, signed=signed)
+        plotting.picture(axes[0], image, "picture")
+        plotting.picture(axes[1], _overlay(image, pixels, opacity), self._heading(result, evidence))
+        title = f"the map itself, {rows} × {columns}\nlargest value {largest:.3g}"
+        plotting.picture(axes[2], _heat(values, signed=signed), title)
         axes[3].axis("off")  # room for the names of the classes
         chosen = result.logits.topk(min(5, len(self.classes))).indices.tolist()
         wanted = [index for index in (result.target, result.rival) if index is not None and index not in chosen]
         chosen = [*chosen[: len(chosen) - len(wanted)], *wanted]
         names = [f"▸ {self.classes[index]}" if index == result.target else self.classes[index] for index in chosen]
-        _bars(axes[4], names, [result.logits[chosen]], ["logit"], "logit")
+        _bars(axes[4], names, result.logits[chosen])
         return plotting.png(figure, dpi=90)
 
-    def _heading(self, result: Evidence) -> str:
+    def _heading(self, result: Evidence, evidence: str) -> str:
         name = f"“{self.classes[result.target]}”"
         if result.rival is None:
-            return f"for (red), against (blue)\n{name}" if result.show == "both" else f"speaks {result.show} {name}"
+            return f"for (red), against (blue)\n{name}" if evidence == "both" else f"speaks {evidence} {name}"
         rival = f"“{self.classes[result.rival]}”"
-        return (
-            f"{name} (red) rather\nthan {rival} (blue)"
-            if result.show == "both"
-            else f"{result.show} {name}\nrather than {rival}"
-        )
+        return f"{name} (red) rather\nthan {rival} (blue)" if evidence == "both" else f"{evidence} {name}\nrather than {rival}"
 
-    def describe(self, result: Evidence, **_: Any) -> str:
+    def describe(self, result: Evidence, layer: str, evidence: str, **_: Any) -> str:
         name, logits = self.classes[result.target], result.logits
         rank = int((logits > logits[result.target]).sum()) + 1
         rows, columns = result.values.shape
@@ -218,16 +182,16 @@ class ClassAndLayer(Explorer):
             f"“{name}” has the logit {float(logits[result.target]):.1f}, rank {rank} of {len(logits)} "
             f"(probability {float(logits.softmax(0)[result.target]):.3f}). "
         )
-        values = -result.values if result.show == "against" else result.values
-        if float(values.max()) <= 0 and result.show != "both":
-            return f"{start}At layer {result.layer} no place speaks {result.show} it: the map is empty."
+        values = -result.values if evidence == "against" else result.values
+        if float(values.max()) <= 0 and evidence != "both":
+            return f"{start}At layer {layer} no place speaks {evidence} it: the map is empty."
         place = int(values.argmax())
         share = float((values > 0).float().mean())
-        side = "for" if result.show == "both" else result.show
+        side = "for" if evidence == "both" else evidence
         it = "it" if result.rival is None else f"it rather than “{self.classes[result.rival]}”"
         on_objects = ", ".join(f"{part:.0%} on {name}" for name, part in result.shares.items())
         return (
-            f"{start}At layer {result.layer} ({rows} × {columns} places), {share:.0%} of the places speak {side} {it}, "
+            f"{start}At layer {layer} ({rows} × {columns} places), {share:.0%} of the places speak {side} {it}, "
             f"most of all row {place // columns}, column {place % columns}."
             + (f" Of what speaks {side} {it}, {on_objects}." if on_objects else "")
         )
@@ -268,11 +232,8 @@ _METRIC_NAMES = {
 
 @dataclass(frozen=True)
 class Step:
-    """One picture after some blocks have been randomized."""
+    """One picture after some blocks have been randomized: how like each method's maps are, and the answer's probability."""
 
-    picture: int
-    number: int
-    metric: str
     similarity: dict[str, Tensor]  # method -> (steps + 1,)
     answer: float
 
@@ -320,97 +281,59 @@ class CascadeExplorer(Explorer):
 
     def make_controls(self) -> dict[str, Any]:
         return {
-            "picture": ipywidgets.IntSlider(0, 0, len(self.images) - 1, description="Picture"),
-            "randomized": ipywidgets.IntSlider(
-                0,
-                0,
-                len(self.cascade.blocks),
-                description="Random blocks",
-                style=_STYLE,
-                layout=ipywidgets.Layout(width="420px"),
-            ),
-            "metric": ipywidgets.Dropdown(options=list(_METRIC_NAMES), description="Similarity", style=_STYLE),
+            "picture": _picture(self.images),
+            "randomized": slider("Random blocks", 0, 0, len(self.cascade.blocks), width=420),
+            "metric": choice("Similarity", _METRIC_NAMES),
         }
 
     def compute(self, picture: int, randomized: int, metric: str) -> Step:
-        table = self.similarity[_METRIC_NAMES[metric]]
-        answers = self.cascade.answers
-        return Step(
-            picture,
-            randomized,
-            metric,
-            {method: values[:, picture] for method, values in table.items()},
-            float(answers[randomized, picture]) if len(answers) else float("nan"),
-        )
+        table, answers = self.similarity[_METRIC_NAMES[metric]], self.cascade.answers
+        similarity = {method: values[:, picture] for method, values in table.items()}
+        return Step(similarity, float(answers[randomized, picture]) if len(answers) else float("nan"))
 
-    def draw(self, result: Step, **_: Any) -> bytes:
-        figure, axes = plotting.new(
-            10,
-            3.9,
-            1,
-            2,
-            gridspec_kw={"width_ratios": [2.1, 1]},
-            margins={"left": 0.005, "right": 0.99, "top": 0.92, "bottom": 0.24, "wspace": 0.13},
-        )
-        height, width = self.images.shape[2:]
-        gap = 3
-        pieces = [(plotting.pixels(self.images[result.picture]) * 255).astype(np.uint8)]
-        now, trained = self._colours[result.number], self._colours[0]
-        columns = [(pieces[0], np.full_like(pieces[0], 255))]
-        columns += [(before[result.picture], after[result.picture]) for before, after in zip(trained, now, strict=True)]
-        sheet = np.full((2 * height + gap, len(columns) * (width + gap) - gap, 3), 255, dtype=np.uint8)
-        for number, (upper, lower) in enumerate(columns):
-            left = number * (width + gap)
-            sheet[:height, left : left + width] = upper
-            sheet[height + gap :, left : left + width] = lower
-        plotting.picture(axes[0], sheet)
-        for number, (method, values) in enumerate(result.similarity.items(), start=1):
-            middle = number * (width + gap) + width / 2
-            axes[0].text(middle, -4, method.replace(" ", "\n", 1), ha="center", va="bottom", fontsize=8)
-            value = float(values[result.number])
-            axes[0].text(middle, 2 * height + gap + 4, f"{value:.2f}", ha="center", va="top", fontsize=10)
-        axes[0].text(width / 2, height + gap + height / 2, f"{result.number} random\n→", ha="center", va="center", fontsize=8)
-        axes[0].text(width / 2, 2 * height + gap + 4, "similarity", ha="center", va="top", fontsize=8)
-        styles = ["-", "--", "-.", ":"]
+    def draw(self, result: Step, picture: int, randomized: int, metric: str) -> bytes:
+        margins = {"left": 0.005, "right": 0.99, "top": 0.92, "bottom": 0.24, "wspace": 0.13}
+        figure, (left, right) = plotting.new(10, 3.9, 1, 2, gridspec_kw={"width_ratios": [2.1, 1]}, margins=margins)
+        (height, width), gap = self.images.shape[2:], 3
+        shown = (plotting.pixels(self.images[picture]) * 255).astype(np.uint8)
+        pairs = [(shown, np.full_like(shown, 255))]
+        trained, now = self._colours[0], self._colours[randomized]
+        pairs += [(before[picture], after[picture]) for before, after in zip(trained, now, strict=True)]
+        sheet = np.full((2 * height + gap, len(pairs) * (width + gap) - gap, 3), 255, dtype=np.uint8)
+        for number, (upper, lower) in enumerate(pairs):
+            here = slice(number * (width + gap), number * (width + gap) + width)
+            sheet[:height, here], sheet[height + gap :, here] = upper, lower
+        plotting.picture(left, sheet)
+        left.text(width / 2, height + gap + height / 2, f"{randomized} random\n→", ha="center", va="center", fontsize=8)
+        left.text(width / 2, 2 * height + gap + 4, "similarity", ha="center", va="top", fontsize=8)
         for number, (method, values) in enumerate(result.similarity.items()):
-            axes[1].plot(
-                values.tolist(),
-                styles[number % 4],
-                color=METHOD_COLOURS.get(method, "black"),
-                linewidth=1.6,
-                label=method,
-                marker=".",
-                markersize=3,
-            )
-        axes[1].axvline(result.number, color=plotting.GREY, linewidth=1)
-        axes[1].set_xticks(
-            range(len(self.cascade.blocks) + 1), ["trained", *self.cascade.blocks], rotation=60, fontsize=7, ha="right"
-        )
-        axes[1].set_ylim(-0.45, 1.05)
-        axes[1].set_title(f"{result.metric}: this picture", fontsize=10)
-        axes[1].tick_params(axis="y", labelsize=8)
-        figure.legend(
-            *axes[1].get_legend_handles_labels(),
-            fontsize=8,
-            frameon=False,
-            loc="lower left",
-            bbox_to_anchor=(0.08, 0.0),
-            ncols=4,
-        )
+            middle = (number + 1) * (width + gap) + width / 2
+            left.text(middle, -4, method.replace(" ", "\n", 1), ha="center", va="bottom", fontsize=8)
+            left.text(middle, 2 * height + gap + 4, f"{float(values[randomized]):.2f}", ha="center", va="top", fontsize=10)
+            look = {"color": METHOD_COLOURS.get(method, "black"), "linewidth": 1.6, "marker": ".", "markersize": 3}
+            right.plot(values.tolist(), ("-", "--", "-.", ":")[number % 4], label=method, **look)
+        right.axvline(randomized, color=plotting.GREY, linewidth=1)
+        places = ["trained", *self.cascade.blocks]
+        right.set_xticks(range(len(places)), places, rotation=60, fontsize=7, ha="right")
+        right.set_ylim(-0.45, 1.05)
+        right.set_title(f"{metric}: this picture", fontsize=10)
+        right.tick_params(axis="y", labelsize=8)
+        where = {"loc": "lower left", "bbox_to_anchor": (0.08, 0.0), "ncols": 4}
+        figure.legend(*right.get_legend_handles_labels(), fontsize=8, frameon=False, **where)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Step, **_: Any) -> str:
-        if result.number == 0:
+    def describe(self, result: Step, randomized: int, metric: str, **_: Any) -> str:
+        if randomized == 0:
             return (
                 "The trained network: every map is compared with itself. "
                 f"It gives its answer the probability {result.answer:.2f}. Now move the slider “Random blocks”."
             )
-        ranked = sorted(result.similarity.items(), key=lambda item: -float(item[1][result.number]))
-        values = ", ".join(f"{method} {float(value[result.number]):.2f}" for method, value in ranked)
+        ranked = sorted(result.similarity.items(), key=lambda item: -float(item[1][randomized]))
+        values = ", ".join(f"{method} {float(value[randomized]):.2f}" for method, value in ranked)
         return (
-            f"Blocks from the output down to {self.cascade.blocks[result.number - 1]} are random ({result.number} of "
+            f"Blocks from the output down to {self.cascade.blocks[randomized - 1]} are random ({randomized} of "
             f"{len(self.cascade.blocks)}); the explained class has the probability {result.answer:.2f} now. "
-            f"Similarity to the trained network's maps, for this picture ({result.metric}): {values}."
+            f"Similarity to the trained network's maps, for this picture ({metric}): {values}."
         )
 
 
@@ -423,8 +346,6 @@ TOOLS = ("nothing", "erase", "blur", "move")
 class Painted:
     """A picture before and after an edit, with both maps, and the logits of both."""
 
-    network: str
-    tool: str
     before: Tensor
     after: Tensor
     frame: tuple[int, int, int, int]  # left, top, width, height in pixels
@@ -460,9 +381,8 @@ class PaintAndSee(Explorer):
         classes: Sequence[str] | None = None,
         cues: Tensor | None = None,
     ) -> None:
-        self.cues = cues
         self.models = dict(models) if isinstance(models, Mapping) else {"the network": models}
-        self.images, self.layer, self.masks = images, layer, masks
+        self.images, self.layer, self.masks, self.cues = images, layer, masks, cues
         self.classes = tuple(classes if classes is not None else next(iter(self.models.values())).classes)
         side = min(images.shape[2:]) // 4 * 2 - 1  # an odd kernel, half as wide as the picture
         self._blurred = gaussian_blur(images, [side, side], [side / 5, side / 5])
@@ -479,37 +399,24 @@ class PaintAndSee(Explorer):
         return attribution.upsample(maps, image[None])[0]
 
     def make_controls(self) -> dict[str, Any]:
-        def percent(value: int, name: str, low: int = 0, high: int = 100) -> ipywidgets.IntSlider:
-            return ipywidgets.IntSlider(value, low, high, description=name, style=_STYLE)
-
         return {
-            "network": ipywidgets.Dropdown(options=list(self.models), description="Network", style=_STYLE),
-            "picture": ipywidgets.IntSlider(0, 0, len(self.images) - 1, description="Picture"),
-            "target": ipywidgets.Dropdown(
-                options=[("its first answer", -1), *((name, index) for index, name in enumerate(self.classes))],
-                description="Map for",
-                style=_STYLE,
-            ),
-            "tool": ipywidgets.Dropdown(options=list(TOOLS), description="Tool", style=_STYLE),
-            "across": percent(50, "Across, %"),
-            "down": percent(50, "Down, %"),
-            "width": percent(25, "Width, %", 2),
-            "height": percent(25, "Height, %", 2),
-            "to_across": percent(80, "Move to: across, %"),
-            "to_down": percent(80, "Move to: down, %"),
+            "network": choice("Network", self.models),
+            "picture": _picture(self.images),
+            "target": _class("Map for", "its first answer", self.classes),
+            "tool": choice("Tool", TOOLS),
+            "across": slider("Across, %", 50, 0, 100),
+            "down": slider("Down, %", 50, 0, 100),
+            "width": slider("Width, %", 25, 2, 100),
+            "height": slider("Height, %", 25, 2, 100),
+            "to_across": slider("Move to: across, %", 80, 0, 100),
+            "to_down": slider("Move to: down, %", 80, 0, 100),
         }
 
     def arrange(self) -> ipywidgets.Widget:
-        c = self.controls
-        self._target_place = row(c["to_across"], c["to_down"])
+        controls = list(self.controls.values())
+        self._target_place = row(*controls[8:])
         self._target_place.layout.visibility = "hidden"
-        return ipywidgets.VBox(
-            [
-                row(c["network"], c["picture"], c["target"], c["tool"]),
-                row(c["across"], c["down"], c["width"], c["height"]),
-                self._target_place,
-            ]
-        )
+        return column(row(*controls[:4]), row(*controls[4:8]), self._target_place)
 
     def settle(self, name: str) -> None:
         if name == "tool":
@@ -520,12 +427,10 @@ class PaintAndSee(Explorer):
         frame = _frame(image, place["across"], place["down"], place["width"], place["height"])
         goal = _frame(image, place["to_across"], place["to_down"], place["width"], place["height"])
         edited = _edited(image, tool, frame, goal, self._blurred[picture])
-        before = self._answer(network, picture)
+        before = after = self._answer(network, picture)
         target = int(before.argmax()) if target < 0 else target
-        first = self._map(network, picture, target)
-        if tool == "nothing":
-            second, after = first, before
-        else:
+        first = second = self._map(network, picture, target)
+        if tool != "nothing":
             second, after = self._explain(network, edited, target), _logits(self.models[network], edited[None])[0]
         changed = (edited != image).any(0)
 
@@ -533,19 +438,9 @@ class PaintAndSee(Explorer):
             mask = None if masks is None else masks[picture].bool()
             return None if mask is None else float((changed & mask).sum() / mask.sum().clamp_min(1))
 
-        return Painted(
-            network,
-            tool,
-            image,
-            edited,
-            frame,
-            target,
-            torch.stack([first, second]),
-            torch.stack([before, after]),
-            float(changed.float().mean()),
-            share_of(self.masks),
-            share_of(self.cues),
-        )
+        maps, logits = torch.stack([first, second]), torch.stack([before, after])
+        shares = float(changed.float().mean()), share_of(self.masks), share_of(self.cues)
+        return Painted(image, edited, frame, target, maps, logits, *shares)
 
     def answer_value(self) -> dict[str, Any]:
         """What was changed where, and what the network says before and after, for an exercise to judge.
@@ -559,8 +454,8 @@ class PaintAndSee(Explorer):
         others = result.logits.clone()
         others[:, answer] = -torch.inf
         return {
-            "network": result.network,
-            "tool": result.tool,
+            "network": self.state["network"],
+            "tool": self.state["tool"],
             "changed": result.changed,
             "touched": result.touched,
             "cue": result.cue,
@@ -569,42 +464,37 @@ class PaintAndSee(Explorer):
             "lead": tuple((result.logits[:, answer] - others.amax(1)).tolist()),
         }
 
-    def draw(self, result: Painted, **_: Any) -> bytes:
-        figure, axes = plotting.new(
-            10,
-            2.75,
-            1,
-            6,
-            gridspec_kw={"width_ratios": [1, 1, 1, 1, 0.32, 0.9]},
-            margins={"left": 0.005, "right": 0.985, "top": 0.86, "bottom": 0.2, "wspace": 0.06},
-        )
+    def draw(self, result: Painted, tool: str, **_: Any) -> bytes:
+        ratios, margins = [1, 1, 1, 1, 0.32, 0.9], {"left": 0.005, "right": 0.985, "top": 0.86, "bottom": 0.2, "wspace": 0.06}
+        figure, axes = plotting.new(10, 2.75, 1, 6, gridspec_kw={"width_ratios": ratios}, margins=margins)
         name, largest = self.classes[result.target], float(result.maps.max())
-        titles = ("picture", f"map for “{name}”", f"after: {result.tool}", f"map for “{name}” after it")
-        drawn = (
-            result.before,
-            _overlay(result.before, _heat(result.maps[0], largest), 0.6),
-            result.after,
-            _overlay(result.after, _heat(result.maps[1], largest), 0.6),
+        first, second = (
+            _overlay(image, _heat(values, largest), 0.6)
+            for image, values in zip((result.before, result.after), result.maps, strict=True)
         )
-        for place, picture, title in zip(axes, drawn, titles, strict=False):
+        drawn = {
+            "picture": result.before, f"map for “{name}”": first,
+            f"after: {tool}": result.after, f"map for “{name}” after it": second,
+        }  # fmt: skip
+        for place, (title, picture) in zip(axes, drawn.items(), strict=False):
             plotting.picture(place, picture, title)
             plotting.box(place, *result.frame)
         axes[4].axis("off")  # room for the names of the classes
         chosen = result.logits[0].topk(min(4, len(self.classes))).indices.tolist()
         for index in (int(result.logits[1].argmax()), result.target):
             chosen += [index] if index not in chosen else []
-        _bars(axes[5], [self.classes[index] for index in chosen], list(result.logits[:, chosen]), ["before", "after"], "logit")
+        _bars(axes[5], [self.classes[index] for index in chosen], *result.logits[:, chosen], labels=("before", "after"))
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Painted, **_: Any) -> str:
+    def describe(self, result: Painted, network: str, tool: str, **_: Any) -> str:
         before, after = (self.classes[int(each.argmax())] for each in result.logits)
         first, second = result.logits[:, result.target].tolist()
-        if result.tool == "nothing":
-            return f"{result.network}: the answer is {before}. Choose a tool, and move the frame with the sliders."
+        if tool == "nothing":
+            return f"{network}: the answer is {before}. Choose a tool, and move the frame with the sliders."
         on_object = "" if result.touched is None else f" and {result.touched:.0%} of the object"
         turned = f"the answer stays {before}" if before == after else f"the answer turns from {before} to {after}"
         return (
-            f"{result.network}, {result.tool}: {result.changed:.0%} of the picture{on_object} changed, and {turned}. "
+            f"{network}, {tool}: {result.changed:.0%} of the picture{on_object} changed, and {turned}. "
             f"Logit of {self.classes[result.target]}: {first:.1f} before, {second:.1f} after."
         )
 
@@ -651,20 +541,11 @@ SOURCES = ("trained network", "random network", "edge detector")
 NO_ANSWER = "?"
 
 
-@dataclass(frozen=True)
-class Round:
-    """One question of the quiz, what was answered, and the count so far."""
-
-    method: str
-    question: int
-    answer: str
-    counts: Tensor  # (truth, answer)
-
-
 class WhoseMap(Explorer):
     """A blind quiz: was this map made with the trained network, with a random one, or with an edge detector?
 
-    An answer stands once it is given: the truth is shown then, and counted.
+    An answer stands once it is given: the truth is shown then, and counted. What it computes is the count so far of the
+    method's questions, (truth, answer).
 
     Args:
         model: a classifier in eval mode.
@@ -697,61 +578,49 @@ class WhoseMap(Explorer):
             )
             for method in self.methods
         }
-        generator = torch.Generator().manual_seed(seed)
+        generator, count = torch.Generator().manual_seed(seed), len(images)
+
+        def shuffled(values: Tensor) -> list[int]:
+            return values[torch.randperm(count, generator=generator)].tolist()
+
         # No picture comes twice, or two maps of it could be compared; each source comes equally often. An order of its own
         # for each method, so that the answers to one give nothing away about the next.
-        count = len(images)
-        self._order = {
-            method: list(
-                zip(
-                    (torch.arange(count) % 3)[torch.randperm(count, generator=generator)].tolist(),
-                    torch.randperm(count, generator=generator).tolist(),
-                    strict=True,
-                )
-            )
-            for method in self.methods
-        }
+        numbers = torch.arange(count)
+        self._order = {method: list(zip(shuffled(numbers % 3), shuffled(numbers), strict=True)) for method in self.methods}
         self.given: dict[tuple[str, int], str] = {}
         super().__init__()
 
     def make_controls(self) -> dict[str, Any]:
         return {
-            "method": ipywidgets.Dropdown(options=self.methods, description="Method", style=_STYLE),
-            "question": ipywidgets.IntSlider(1, 1, len(self.images), description="Question"),
-            "answer": ipywidgets.ToggleButtons(
-                options=[NO_ANSWER, *SOURCES], description="Made with", style={"button_width": "130px"}
-            ),
+            "method": choice("Method", self.methods),
+            "question": slider("Question", 1, 1, len(self.images)),
+            "answer": choice("Made with", [NO_ANSWER, *SOURCES], buttons=130),
         }
 
     def arrange(self) -> ipywidgets.Widget:
-        c = self.controls
-        return ipywidgets.VBox([row(c["method"], c["question"]), c["answer"]])
+        return column(row(self.controls["method"], self.controls["question"]), self.controls["answer"])
 
     def truth(self, method: str, question: int) -> str:
         """With what the map of a question (from 1) was made."""
         return SOURCES[self._order[method][question - 1][0]]
 
     def settle(self, name: str) -> None:
-        key = (self.controls["method"].value, self.controls["question"].value)
-        if name == "answer":
-            if self.controls["answer"].value != NO_ANSWER:
-                self.given.setdefault(key, self.controls["answer"].value)
-            with self._holding():  # an answer once given stands
-                self.controls["answer"].value = self.given.get(key, NO_ANSWER)
-        else:
-            with self._holding():
-                self.controls["answer"].value = self.given.get(key, NO_ANSWER)
+        key, answer = (self.controls["method"].value, self.controls["question"].value), self.controls["answer"]
+        if name == "answer" and answer.value != NO_ANSWER:
+            self.given.setdefault(key, answer.value)
+        with self._holding():  # an answer once given stands
+            answer.value = self.given.get(key, NO_ANSWER)
 
     @property
     def state(self) -> dict[str, Any]:
         return super().state | {"given": dict(self.given)}
 
-    def compute(self, method: str, question: int, answer: str, given: Mapping[tuple[str, int], str]) -> Round:
+    def compute(self, method: str, given: Mapping[tuple[str, int], str], **_: Any) -> Tensor:
         counts = torch.zeros(3, 3, dtype=torch.long)
         for (name, number), said in given.items():
             if name == method:
                 counts[SOURCES.index(self.truth(name, number)), SOURCES.index(said)] += 1
-        return Round(method, question, answer, counts)
+        return counts
 
     def answer_value(self) -> dict[str, Any]:
         """Right answers and all answers, by method."""
@@ -763,41 +632,35 @@ class WhoseMap(Explorer):
             for method in self.methods
         }
 
-    def draw(self, result: Round, **_: Any) -> bytes:
-        figure, axes = plotting.new(
-            7,
-            2.9,
-            1,
-            3,
-            gridspec_kw={"width_ratios": [1, 1, 1.15]},
-            margins={"left": 0.01, "right": 0.99, "top": 0.8, "bottom": 0.06, "wspace": 0.08},
-        )
-        source, picture = self._order[result.method][result.question - 1]
+    def draw(self, result: Tensor, method: str, question: int, answer: str, **_: Any) -> bytes:
+        margins = {"left": 0.01, "right": 0.99, "top": 0.8, "bottom": 0.06, "wspace": 0.08}
+        figure, axes = plotting.new(7, 2.9, 1, 3, gridspec_kw={"width_ratios": [1, 1, 1.15]}, margins=margins)
+        source, picture = self._order[method][question - 1]
         plotting.picture(axes[0], self.images[picture], "picture")
-        title = "whose map is it?" if result.answer == NO_ANSWER else f"{SOURCES[source]}\n(you: {result.answer})"
-        plotting.picture(axes[1], _heat(self._maps[result.method][source, picture], 1.0), title)
+        title = "whose map is it?" if answer == NO_ANSWER else f"{SOURCES[source]}\n(you: {answer})"
+        plotting.picture(axes[1], _heat(self._maps[method][source, picture], 1.0), title)
         axes[2].axis("off")
-        axes[2].set_title(f"your answers\n{result.method}", fontsize=10)
-        for column, name in enumerate(("trained", "random", "edges")):
-            axes[2].text(0.45 + 0.24 * column, 0.8, f"“{name}”", ha="center", fontsize=7)
-            axes[2].text(0.27, 0.6 - 0.2 * column, name, ha="right", fontsize=8)
-        for (truth, said), count in np.ndenumerate(result.counts.numpy()):
+        axes[2].set_title(f"your answers\n{method}", fontsize=10)
+        for number, name in enumerate(("trained", "random", "edges")):
+            axes[2].text(0.45 + 0.24 * number, 0.8, f"“{name}”", ha="center", fontsize=7)
+            axes[2].text(0.27, 0.6 - 0.2 * number, name, ha="right", fontsize=8)
+        for (truth, said), count in np.ndenumerate(result.numpy()):
             weight = "bold" if truth == said else "normal"
             axes[2].text(0.45 + 0.24 * said, 0.6 - 0.2 * truth, str(count), ha="center", fontsize=11, weight=weight)
         axes[2].text(0.27, 0.8, "made with ↓", ha="right", fontsize=7)
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Round, **_: Any) -> str:
-        total, right = int(result.counts.sum()), int(result.counts.diagonal().sum())
-        count = f"{right} of {total} right for {result.method} (guessing: one in three)." if total else "Nothing counted yet."
-        confused = int(result.counts[:2, :2].sum() - result.counts[:2, :2].diagonal().sum())
+    def describe(self, result: Tensor, method: str, question: int, answer: str, **_: Any) -> str:
+        total, right = int(result.sum()), int(result.diagonal().sum())
+        count = f"{right} of {total} right for {method} (guessing: one in three)." if total else "Nothing counted yet."
+        confused = int(result[:2, :2].sum() - result[:2, :2].diagonal().sum())
         if confused:
             count += f" {confused} times the trained and the random network were taken for each other."
-        if result.answer == NO_ANSWER:
-            return f"Question {result.question}: made with the trained network, a random one, or an edge detector? {count}"
-        truth = self.truth(result.method, result.question)
-        verdict = "Right" if truth == result.answer else "No"
-        return f"{verdict}: question {result.question} was made with the {truth}. {count}"
+        if answer == NO_ANSWER:
+            return f"Question {question}: made with the trained network, a random one, or an edge detector? {count}"
+        truth = self.truth(method, question)
+        verdict = "Right" if truth == answer else "No"
+        return f"{verdict}: question {question} was made with the {truth}. {count}"
 
 
 WIDGETS = (ClassAndLayer, CascadeExplorer, PaintAndSee, WhoseMap)
