@@ -556,7 +556,7 @@ def test_what_never_runs_is_not_taken_in_silence(resnet):
         with pytest.raises(ValueError, match="'layer1.0.relu' runs only 2 times"):
             with replace(resnet, {("layer1.0.relu", 2): torch.zeros(1)}):
                 resnet(x)
-        with pytest.raises(ValueError, match="'aside' does not run in a forward pass"):
+        with pytest.raises(ValueError, match="'aside' has not run in this forward pass"):
             replay(resnet, x, "aside")
         with replace(resnet, {"layer4": torch.zeros(1)}), capture(resnet, "layer1", stop=True):
             assert resnet(x) is None  # a pass that was stopped is no such case

@@ -19,7 +19,8 @@ LIBRARY = {"worlds", "hooks", "plotting", "models", "methods"}
 ALLOWED = {
     "course": set(),
     "worlds": set(),
-    "hooks": set(),
+    "layers": set(),
+    "hooks": {"layers"},
     "plotting": {"worlds", "hooks"},
     "models": {"worlds", "hooks", "methods"},  # of the methods the intervals alone, for the figures on a card
     "methods": {"hooks"},
@@ -31,7 +32,7 @@ ALLOWED = {
 # Whatever else there is (the commands, the builder) stands on top: it may import all parts, and no part imports it.
 
 # Parts that work on tensors and know nothing of a screen.
-WITHOUT_SCREEN = {"worlds", "hooks", "models", "methods"}
+WITHOUT_SCREEN = {"worlds", "layers", "hooks", "models", "methods"}
 SCREEN = {"ipywidgets", "IPython", "matplotlib"}
 
 # The skeleton of a lesson brings the skeleton of its tests.

@@ -451,6 +451,133 @@ def test_more_bad_input(model, pair):
         measure(torch.rand(2, 3), torch.tensor([0, 1]), "logit_difference")
 
 
+# ------------------------------------------------------------------------------------------------ other builds of networks
+
+
+class Normalised(nn.Module):
+    """A wrapper that the course does not know."""
+
+    def __init__(self, inner) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, images):
+        return self.inner((images - 0.5) / 0.25)
+
+
+@pytest.mark.parametrize("wrap", [Normalised, lambda inner: nn.Sequential(nn.Identity(), nn.Sequential(inner))])
+@pytest.mark.parametrize("component", ["attn_out", "resid", "heads"])
+def test_a_wrapped_transformer_is_the_transformer_on_what_it_is_given(model, pair, wrap, component):
+    clean, corrupted, target = pair
+    wrapped = wrap(model)
+    given = [(images - 0.5) / 0.25 if wrap is Normalised else images for images in (clean, corrupted)]
+    options = {"component": component, "window": 1, "tokens": "class"}
+    expected = sweep(model, *given, target, **options)
+    torch.testing.assert_close(sweep(wrapped, clean, corrupted, target, **options).effects, expected.effects)
+    path = ("attn_out", 0), ("mlp_out", 2)
+    torch.testing.assert_close(path_patch(wrapped, clean, corrupted, target, *path), path_patch(model, *given, target, *path))
+    assert patching.embedding_noise(wrapped, clean).layer.endswith("encoder.dropout")
+
+
+def test_two_transformers_in_one_model_are_refused(model, pair):
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = model, small_transformer(1)
+
+        def forward(self, images):
+            return self.first(images) + self.second(images)
+
+    with pytest.raises(ValueError, match="holds 2 vision transformers: pass a list of layers"):
+        sweep(Two(), *pair)
+    layers = ["first.encoder.layers.encoder_layer_1", "second.encoder.layers.encoder_layer_1"]
+    names = [layers[0]]
+    result = sweep(Two().eval(), *pair, component=layers, window=1)
+    torch.testing.assert_close(result.patched[:, 0], measure(hooked(Two().eval(), *pair[:2], names), pair[2]))
+
+
+class PoolsAllTokens(torchvision.models.VisionTransformer):
+    def forward(self, images):
+        tokens = self._process_input(images)
+        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], 1)
+        return self.heads(self.encoder(tokens).mean(1))
+
+
+@pytest.mark.parametrize("component", ["attn_out", "mlp_out"])
+def test_the_short_cut_is_not_taken_where_all_tokens_are_read(pair, component):
+    torch.manual_seed(0)
+    model = PoolsAllTokens(24, 8, 3, HEADS, 24, 48, num_classes=CLASSES).eval()
+    for parameter in model.parameters():
+        parameter.data = torch.randn_like(parameter) * (0.3 if parameter.ndim > 1 else 0.1)
+    result = sweep(model, *pair, component=component, window=1, tokens="patches")
+    for layer, name in enumerate(sites(model, component)):
+        expected = hooked(model, *pair[:2], [name], torch.arange(10).view(1, 10, 1) > 0)
+        torch.testing.assert_close(result.patched[:, layer], measure(expected, pair[2]), atol=1e-6, rtol=0)
+    assert result.effects.abs().max() > 1e-3
+
+
+class Registers(nn.Module):
+    """A plain transformer with so many special tokens before its nine of the picture, and one activation for all its blocks."""
+
+    def __init__(self, special: int) -> None:
+        super().__init__()
+        self.embed, act = nn.Conv2d(3, 16, 8, 8), nn.GELU()
+        if special:
+            self.cls_token = nn.Parameter(torch.randn(1, 1, 16))
+        if special > 1:
+            self.register_tokens = nn.Parameter(torch.randn(1, special - 1, 16))
+        self.blocks = nn.ModuleList(nn.Sequential(nn.LayerNorm(16), nn.Linear(16, 16), act, Mixes()) for _ in range(3))
+        self.head = nn.Linear(16, CLASSES)
+
+    def forward(self, images):
+        tokens = self.embed(images).flatten(2).transpose(1, 2)
+        special = [parameter.expand(len(images), -1, -1) for name, parameter in self.named_parameters() if "token" in name]
+        tokens = torch.cat([*special, tokens], 1)
+        for block in self.blocks:
+            tokens = tokens + block(tokens)
+        return self.head(tokens[:, 0])
+
+
+class Mixes(nn.Module):
+    def forward(self, tokens):
+        return tokens + tokens.mean(1, keepdim=True)
+
+
+@pytest.mark.parametrize("special", [0, 1, 2, 5])
+def test_any_number_of_special_tokens_and_a_shared_activation(pair, special):
+    torch.manual_seed(0)
+    model, (clean, corrupted, target) = Registers(special).eval(), pair
+    layers = ["blocks.0", "blocks.1.1", "blocks.2.3"]
+    corner = torch.zeros(24, 24, dtype=torch.bool)
+    corner[2:9, 7:10] = True
+    place = torch.arange(special + 9)
+    wanted = {"patches": place >= special, "class": place == 0, "corner": sum(place == special + each for each in (0, 1, 3, 4))}
+    for tokens, chosen in wanted.items():
+        asked = corner if tokens == "corner" else tokens
+        if tokens == "class" and not special:
+            with pytest.raises(ValueError, match="Which of these tokens are 'class' is not known: pass their numbers"):
+                sweep(model, *pair, component=layers, window=1, tokens=asked)
+            continue
+        result = sweep(model, *pair, component=layers, window=1, tokens=asked)
+        for layer, name in enumerate(layers):
+            expected = measure(hooked(model, clean, corrupted, [name], chosen.bool()[None, :, None]), target)
+            torch.testing.assert_close(result.patched[:, layer], expected, atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match="runs 3 times"):
+        sweep(model, *pair, component=["blocks.0.2"], window=1)
+
+
+def test_noise_that_comes_in_behind_the_layer_is_refused(model, pair):
+    noisy = patching.embedding_noise(model, pair[0])
+    with pytest.raises(ValueError, match="comes in at 'encoder.dropout', after layer 'conv_proj'"):
+        sweep(model, pair[0], noisy, pair[2], component=["conv_proj"], window=1)
+
+
+def test_a_network_that_returns_probabilities_is_refused_where_they_would_go_through_a_softmax_again(model, pair):
+    softened = nn.Sequential(model, nn.Softmax(1))
+    with pytest.raises(ValueError, match="returns probabilities"):
+        sweep(softened, *pair)
+
+
 # ---------------------------------------------------------------------------------------------------------------- peers
 
 

@@ -253,7 +253,9 @@ def _batches(
             rows = slice(start, start + batch)
             runs = Runs(model, clean[rows], corrupted[rows], [component])
             wanted = checked_classes(target[rows], len(runs.clean), runs.clean.shape[1]).to(runs.clean.device)
-            other = rival(runs.corrupted, wanted) if against is None else against[rows]
+            other = rival(runs.corrupted, wanted)
+            if against is not None:
+                other = checked_classes(against[rows], len(wanted), runs.clean.shape[1], name="against").to(wanted.device)
             yield runs, partial(measure, target=wanted, metric=metric, against=other), tokens[rows] if regions else tokens
             bar.update(len(wanted))
 
@@ -379,8 +381,8 @@ def _place(part: tuple[str, int] | str, parts: list[str]) -> int:
     """Where a part comes in the order attention 0, MLP 0, attention 1, …; the logits come last."""
     if part == "logits":
         return len(parts)
-    component, layer = part
-    if component not in ("attn_out", "mlp_out") or not 0 <= layer < len(parts) // 2:
+    component, layer = part if isinstance(part, tuple | list) and len(part) == 2 else (None, None)
+    if component not in ("attn_out", "mlp_out") or not isinstance(layer, int) or not 0 <= layer < len(parts) // 2:
         raise ValueError(
             f"Paths run between ('attn_out' or 'mlp_out', layer 0 to {len(parts) // 2 - 1}) and 'logits'; there is no {part!r}."
         )

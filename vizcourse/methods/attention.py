@@ -34,9 +34,7 @@ def pattern(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def patch_parts(
-    model: nn.Module, clean: Tensor, corrupted: Tensor, parts: Iterable[str], layers: Iterable[int]
-) -> Tensor:
+def patch_parts(model: nn.Module, clean: Tensor, corrupted: Tensor, parts: Iterable[str], layers: Iterable[int]) -> Tensor:
     """Logits (N, classes) of the corrupted run with parts of some attentions as in the clean run, for all heads and tokens.
 
     Args:
@@ -49,6 +47,9 @@ def patch_parts(
         ValueError: the model has no such layer, there is no such part, or the pictures do not fit together.
     """
     names = [block + COMPONENTS["attn_out"] for block in needed_blocks(model)]
+    for some, what in ((parts, "parts"), (layers, "layers")):
+        if isinstance(some, str) or not isinstance(some, Iterable):
+            raise ValueError(f"{what} is a list, such as ['value'] or [0, 1], not {some!r}.")
     clean, corrupted = (checked_images(images, model) for images in (clean, corrupted))
     checked_pair(clean, corrupted)
     parts = {checked_choice(part, PARTS, "part") for part in parts}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -19,8 +19,10 @@ from vizcourse.hooks import Layer, Layout, capture, layout_of, replay, resolve
 from vizcourse.methods.checks import (
     checked_classes,
     checked_count,
+    checked_finite,
     checked_images,
     checked_logits,
+    checked_model,
     checked_number,
     not_probabilities,
 )
@@ -39,8 +41,9 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> in
     Raises:
         ValueError: a number is out of range, or the window is larger than the padded input.
     """
-    if min(size, kernel, stride) < 1 or padding < 0:
-        raise ValueError("size, kernel and stride must be at least 1 and padding at least 0.")
+    for name, value in (("size", size), ("kernel", kernel), ("stride", stride)):
+        checked_count(value, name)
+    checked_count(padding, "padding", least=0)
     if kernel > size + 2 * padding:
         raise ValueError(
             f"A window of {kernel} does not fit into {size} pixels with {padding} of padding at each end: "
@@ -66,6 +69,10 @@ def cross_correlate(image: Tensor, kernels: Tensor, stride: int = 1, padding: in
     Raises:
         ValueError: shapes do not fit together.
     """
+    for name, values in (("image", image), ("kernels", kernels)):
+        if not isinstance(values, Tensor):
+            raise ValueError(f"The {name} must be a tensor, not a {type(values).__name__}: use torch.as_tensor(…).")
+        checked_finite(values, f"values of the {name}")
     if image.ndim != 3 or kernels.ndim != 4 or image.shape[0] != kernels.shape[1]:
         raise ValueError(
             f"An image (channels, height, width) and kernels (kernels, channels, height, width) with the same number of "
@@ -105,8 +112,17 @@ def receptive_field(layers: Sequence[tuple[int, int, int]]) -> ReceptiveField:
     Args:
         layers: ``(kernel, stride, padding)`` of each layer, from the input on.
     """
+    try:
+        chain = [tuple(layer) for layer in layers]
+    except TypeError:
+        chain = [()]
+    if any(len(layer) != 3 for layer in chain):
+        raise ValueError(f"Layers are a list of (kernel, stride, padding), such as [(3, 1, 1)], not {layers!r:.60}.")
+    for each in chain:
+        for name, value, least in zip(("kernel", "stride", "padding"), each, (1, 1, 0), strict=True):
+            checked_count(value, name, least=least)
     size, jump, start = 1, 1, 0.5
-    for kernel, stride, padding in layers:
+    for kernel, stride, padding in chain:
         size += (kernel - 1) * jump
         start += ((kernel - 1) / 2 - padding) * jump
         jump *= stride
@@ -139,7 +155,7 @@ def gradient_field(
     Raises:
         ValueError: unknown layer, a layer without spatial extent, or a position outside it.
     """
-    pixels = checked_images(images, model).detach().clone().requires_grad_()
+    pixels = checked_images(images, checked_model(model)).detach().clone().requires_grad_()
     name, _ = resolve(model, layer)
     with left_alone(model), torch.enable_grad():
         with capture(model, layer, stop=True) as acts:
@@ -151,7 +167,10 @@ def gradient_field(
             )
         maps = layout_of(model, name, activation, images=pixels, layout=layout).to_maps(activation)
         rows, columns = maps.shape[2:]
-        row, column = position if position is not None else (rows // 2, columns // 2)
+        position = (rows // 2, columns // 2) if position is None else position
+        if not isinstance(position, Sequence) or len(position) != 2:
+            raise ValueError(f"A position is a (row, column) of whole numbers, not {position!r}.")
+        row, column = (checked_count(place, "A row or column", least=-(10**9)) for place in position)
         if not (0 <= row < rows and 0 <= column < columns):
             raise ValueError(f"Layer {name!r} has {rows} × {columns} positions; there is no position ({row}, {column}).")
         (gradient,) = torch.autograd.grad(maps[:, :, row, column].sum(), pixels)
@@ -177,7 +196,7 @@ def silence(
     Raises:
         ValueError: no images or such that are not finite, an unknown layer, or a channel that the layer does not have.
     """
-    images = checked_images(images, model)
+    images = checked_images(images, checked_model(model))
     with evaluating(model):
         tail = replay(model, images, layer)
         found = layout_of(model, tail.name, tail.activation, images=images, layout=layout)
@@ -214,7 +233,7 @@ def silencing_effects(
     Raises:
         ValueError: no images or such that are not finite, an unknown layer, or a model that returns probabilities.
     """
-    images, batch = checked_images(images, model), checked_count(batch, "batch")
+    images, batch = checked_images(images, checked_model(model)), checked_count(batch, "batch")
     with evaluating(model):
         tail = replay(model, images, layer)
         found = layout_of(model, tail.name, tail.activation, images=images, layout=layout)
@@ -256,7 +275,7 @@ def relative_silencing(
     Raises:
         ValueError: fewer than two images, unknown layer, or logits that are the same for all images.
     """
-    images = checked_images(images, model, least=2)
+    images = checked_images(images, checked_model(model), least=2)
     changes = silencing_effects(model, images, layer, batch=batch, logits=True, layout=layout)
     with evaluating(model):
         clean = model(images)
@@ -274,7 +293,9 @@ def relative_silencing(
 def _checked_channels(channels: Sequence[int], count: int, name: str) -> list[int]:
     if isinstance(channels, int):
         raise ValueError(f"Channels are a list: write [{channels}] for channel {channels} alone.")
-    wanted = channels.tolist() if isinstance(channels, Tensor) else list(channels)
+    wanted = (
+        channels.tolist() if isinstance(channels, Tensor) else list(channels) if isinstance(channels, Iterable) else [channels]
+    )
     if any(isinstance(channel, bool) or not isinstance(channel, Integral) for channel in wanted):
         raise ValueError(f"Channels are whole numbers, such as [3, 7], not {wanted}; those of a mask are mask.nonzero()[:, 0].")
     wrong = [channel for channel in wanted if not 0 <= channel < count]
@@ -303,7 +324,7 @@ def with_classes(network: nn.Module, classes: int, example: Tensor) -> nn.Module
         ValueError: the last layer of weights is of another kind, or does not give one number a class.
     """
     checked_count(classes, "classes")
-    example = checked_images(example, network)
+    example = checked_images(example, checked_model(network))
     network = copy.deepcopy(network)
     ran: list[nn.Module] = []
     hooks = [
@@ -385,7 +406,9 @@ def fit(
         order = torch.randperm(len(images), generator=generator)
         for step in range(steps):
             chosen = order[step * batch : (step + 1) * batch]
-            loss = nn.functional.cross_entropy(network(images[chosen]), labels[chosen])
+            logits = network(images[chosen])
+            checked_classes(labels[chosen], len(chosen), logits.shape[1], name="labels", each=True)
+            loss = nn.functional.cross_entropy(logits, labels[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -400,11 +423,8 @@ def fit(
 @torch.no_grad()
 def accuracy(network: nn.Module, images: Tensor, labels: Tensor, *, batch: int = 256) -> float:
     """Share of pictures whose highest logit is that of their label, from 0 to 1, measured in eval mode."""
-    images, batch = checked_images(images, network), checked_count(batch, "batch")
-    labels = checked_classes(labels, len(images), name="labels", each=True).to(images.device)
+    images, batch = checked_images(images, checked_model(network)), checked_count(batch, "batch")
     with evaluating(network):
-        right = sum(
-            int((network(some).argmax(1) == known).sum())
-            for some, known in zip(images.split(batch), labels.split(batch), strict=True)
-        )
-    return right / len(images)
+        answers = torch.cat([checked_logits(network(some)) for some in images.split(batch)])
+    labels = checked_classes(labels, len(images), answers.shape[1], name="labels", each=True).to(answers.device)
+    return int((answers.argmax(1) == labels).sum()) / len(images)

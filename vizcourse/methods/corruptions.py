@@ -16,7 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vizcourse import hooks
-from vizcourse.methods.checks import checked_count, checked_finite, checked_images, checked_number, checked_pair, following
+from vizcourse.methods.checks import (
+    checked_count,
+    checked_finite,
+    checked_images,
+    checked_model,
+    checked_number,
+    checked_pair,
+    following,
+)
 from vizcourse.methods.passes import evaluating
 from vizcourse.methods.vision_transformer import embedding
 
@@ -110,7 +118,7 @@ def embedding_noise(
     Raises:
         ValueError: the layer has no tokens, or it is not known which of them are special.
     """
-    images = checked_images(images, model)
+    images = checked_images(images, checked_model(model))
     checked_number(strength, "strength", least=0)
     name, _ = hooks.resolve(model, embedding(model) if layer is None else layer)
     parts = []
@@ -142,6 +150,7 @@ def shifting(model: nn.Module, pictures: Pictures) -> Iterator[tuple[Tensor, lis
 
 def checked_pictures(model: nn.Module, clean: Pictures, corrupted: Pictures) -> tuple[Pictures, Pictures]:
     """Clean and corrupted pictures that belong together, on the model's device and in its precision."""
+    checked_model(model)
     clean, corrupted = (_checked(model, each) for each in (clean, corrupted))
     checked_pair(*(each.images if isinstance(each, Shifted) else each for each in (clean, corrupted)))
     return clean, corrupted

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vizcourse.hooks import Layout, Wanted
+from vizcourse.hooks import Layout, Wanted, resolve
 from vizcourse.methods.checks import checked_count, checked_finite, following
 from vizcourse.methods.passes import PassingReLU, left_alone, one_channel, picture_batches, running
 
@@ -74,6 +74,11 @@ def top_examples(
     """
     if by not in ("max", "mean") or checked_count(k, "k") < 1 or (channels is not None and directions is not None):
         raise ValueError('by is "max" or "mean", k at least 1, and channels or directions may be given, not both.')
+    resolve(model, layer[0] if isinstance(layer, tuple) else layer)
+    if channels is not None and (isinstance(channels, int) or not len(channels)):
+        raise ValueError(f"channels is a list of at least one channel, such as [3], not {channels!r}.")
+    if directions is not None and not (directions.ndim == 2 and directions.any(1).all()):
+        raise ValueError("directions must be rows (U, channels) that are not all zeros.")
     values = index = where = None
     pictures: dict[int, Tensor] = {}
     seen = columns = 0

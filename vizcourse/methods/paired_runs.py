@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vizcourse.hooks import Recording, constant, layout_of, override, replace, resolve, with_first_tensor
 from vizcourse.methods import vision_transformer as vit
-from vizcourse.methods.checks import checked_choice, checked_logits
+from vizcourse.methods.checks import checked_choice, checked_logits, checked_model
 from vizcourse.methods.corruptions import Pictures, checked_pictures, shifting
 from vizcourse.methods.passes import evaluating
 from vizcourse.methods.places import Tokens, chosen_places
@@ -25,7 +25,10 @@ def sites(model: nn.Module, component: Component) -> list[str]:
     `component` is one of "resid", "attn_out", "mlp_out", "heads" of a torchvision `VisionTransformer`, or a list of layer
     names of any network, in the order in which they run.
     """
+    checked_model(model)
     if not isinstance(component, str):
+        if not isinstance(component, Sequence) or not component:
+            raise ValueError(f"A component is a name, or a list of at least one layer, not {component!r}.")
         return [resolve(model, layer)[0] for layer in component]
     blocks = vit.blocks(model)
     if not blocks:
@@ -48,14 +51,11 @@ class Runs:
         self.model = model
         self._sites = {key_of(component): sites(model, component) for component in components}
         names = [name for some in self._sites.values() for name in some]
-        blocks, split = vit.blocks(model), self._sites.get("heads", [])
-        last = blocks[-1] if any(name.startswith(tuple(blocks)) for name in names if blocks) else None
+        last, split = vit.last_block(model), self._sites.get("heads", [])
         more = [vit.norm_before(name) for name in split] + [last] * (last is not None)
         with torch.no_grad(), evaluating(model):
             self._clean, self._corrupted = (_recorded(model, each, names, more) for each in (clean, corrupted))
-            self._heads = {
-                run: {name: vit.heard(model, name, run) for name in split} for run in (self._clean, self._corrupted)
-            }
+            self._heads = {run: {name: vit.heard(model, name, run) for name in split} for run in (self._clean, self._corrupted)}
             self._last = last if last and vit.reads_class_token_only(model, last, self._clean) else None
         self.clean, self.corrupted = (checked_logits(run.output) for run in (self._clean, self._corrupted))
         self.layers = max(len(some) for some in self._sites.values())
@@ -96,6 +96,8 @@ class Runs:
                 forwards[name] = constant(with_first_tensor(output, torch.where(chosen, given, base.activation(name))))
             else:
                 replacements[name] = lambda current, given=given, chosen=chosen: torch.where(chosen, given, current)
+        # What stands inside a part that is replaced as a whole is not run at all.
+        forwards = {name: each for name, each in forwards.items() if not any(name.startswith(f"{o}.") for o in forwards)}
         if self._last and not any(name.startswith(self._last) for name in wanted):
             forwards[self._last] = vit.class_token_only(self.model.get_submodule(self._last))
         with evaluating(self.model), override(self.model, forwards), replace(self.model, replacements):

@@ -190,10 +190,12 @@ def one_channel(maps: Tensor, channel: int, name: str) -> Tensor:
 def picture_batches(batches: Iterable) -> Iterator[Tensor]:
     """The pictures of each batch, without what may come with them."""
     empty = True
+    if not isinstance(batches, Iterable):
+        raise ValueError(f"Pass batches of pictures, such as images.split(50), not a {type(batches).__name__}.")
     for batch in batches:
-        pictures = batch[0] if isinstance(batch, tuple | list) else batch
-        if not isinstance(pictures, Tensor) or pictures.ndim != 4:
-            raise ValueError("A batch must be a tensor (N, 3, height, width), or a tuple that begins with one.")
+        pictures = batch[0] if isinstance(batch, tuple | list) and batch else batch
+        if not isinstance(pictures, Tensor) or pictures.ndim != 4 or not pictures.is_floating_point():
+            raise ValueError("A batch must be a tensor of floats (N, 3, height, width), or a tuple that begins with one.")
         if not pictures.sum().isfinite():
             raise ValueError("The pictures hold NaN or infinite values: mend them first.")
         if len(pictures):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vizcourse.hooks import Recording, override
+from vizcourse.methods.checks import checked_model
 
 #: What is patched, as the part of a block whose output it is. "heads" are the attention's heads, before its output matrix.
 COMPONENTS = {"resid": "", "attn_out": ".self_attention", "mlp_out": ".mlp", "heads": ".self_attention"}
@@ -24,12 +25,21 @@ def blocks(model: nn.Module) -> list[str]:
     Raises:
         ValueError: the model holds several.
     """
-    found = [name for name, part in model.named_modules() if _is_encoder(part)]
+    found = _encoders(model)
     if len(found) > 1:
         raise ValueError(f"The model holds {len(found)} vision transformers: pass a list of layers instead of a component.")
     return [
         f"{name}.layers.{block}".lstrip(".") for name in found for block, _ in model.get_submodule(name).layers.named_children()
     ]
+
+
+def last_block(model: nn.Module) -> str | None:
+    """The last of :func:`blocks`; None if there is not one such network."""
+    return blocks(model)[-1] if len(_encoders(model)) == 1 else None
+
+
+def _encoders(model: nn.Module) -> list[str]:
+    return [name for name, part in checked_model(model).named_modules() if _is_encoder(part)]
 
 
 def _is_encoder(part: nn.Module) -> bool:
