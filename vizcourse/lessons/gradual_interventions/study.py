@@ -269,6 +269,7 @@ def training(pictures: int = 2560, scenes_measured: int = 24, seeds: int = 2, st
     return rows
 
 
+@functools.lru_cache(maxsize=4)
 def held_out(strength: float, count: int = 120, side: int = SIDE) -> tuple[Tensor, Tensor]:
     """Pictures that no network has learned from, and 1 for a dog."""
     drawn = scenes.sample(count, SEED + 2, bias=bias(strength), **PETS)
