@@ -147,7 +147,7 @@ def study_matched(count: int = PICTURES, layers: Sequence[str] = LAYERS) -> dict
     def measured(layer: str, method: str) -> tuple[dict, Tensor]:
         acts, concepts = _acts(images, layer), methods.extract_concepts(drawn[layer], CONCEPTS, method=method)
         some, penalty = acts[::3], 0.05  # a third of the pictures is enough to find the penalty
-        if method != methods.DICTIONARIES[0]:
+        if method != "bisecting k-means":
             penalty = matched_penalty(some, concepts, methods.decompose(some, stored.dictionaries()[layer]).density)
         split = methods.decompose(acts, concepts, penalty=penalty)
         curves = insertion_deletion(network(), images, targets, split, steps=16)
