@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
@@ -14,6 +15,7 @@ from vizcourse.exercises.kinds import SOLVED, WRONG
 from vizcourse.hooks import replace
 from vizcourse.lessons.cnn_basics import exercises as lesson
 from vizcourse.lessons.cnn_basics import study
+from vizcourse.lessons.cnn_basics.exercises import training
 from vizcourse.methods.convolution import output_size, silencing_effects
 
 # ---------------------------------------------------------------------------------------------- right, in other ways
@@ -157,13 +159,17 @@ def test_nothing_is_called_right_but_for_its_shape_where_it_is_not(exercise, wro
 
 def test_the_cases_of_1_9_tell_the_mistakes_apart():
     cases = lesson.IMPORTANCE.case_list
-    answers = {one.name: [one.wrong(*case.args) for case in cases] for one in lesson.IMPORTANCE.mistakes}
+    answers = {one.name: [outcome.value for outcome in found] for one, found in lesson.IMPORTANCE.mistake_outcomes}
     answers["right"] = [lesson.most_important_channel(*case.args) for case in cases]
     assert all(first != second for first, second in itertools.combinations(answers.values(), 2))
 
 
 def test_a_hook_that_stays_is_refused():
-    verdict = lesson.IMPORTANCE.verdict(lesson._hook_stays)
+    def hook_stays(model, layer, images, labels):
+        model.get_submodule(layer).register_forward_hook(lambda *_: None)
+        return lesson.most_important_channel(model, layer, images, labels)
+
+    verdict = lesson.IMPORTANCE.verdict(hook_stays)
     assert verdict.status == WRONG and "leaves a hook" in verdict.text
 
 
@@ -186,10 +192,8 @@ class Own(nn.Module):
     ("make", "expected"),
     [
         (lesson.make_network, (3, True, "max")),
-        (lesson._averaged, (3, True, "mean")),
-        (lesson._no_batch_norm, (3, False, "max")),
-        (lesson._flattened, (2, True, "flatten")),
-        (lesson._the_list_of_section_4, (1, False, "mean")),
+        *((functools.partial(study.pattern, *which), which) for which in [(3, True, "mean"), (3, False, "max")]),
+        *((functools.partial(study.pattern, *which), which) for which in [(2, True, "flatten"), (1, False, "mean")]),
         (
             lambda: nn.Sequential(nn.Sequential(*lesson.make_network()[:8]), nn.Sequential(*lesson.make_network()[8:])),
             (3, True, "max"),
@@ -218,9 +222,9 @@ def test_what_a_network_is_made_of(make, expected):
 def test_what_is_advised_has_reached_it_and_less_has_not(pattern, changes):
     assert lesson.fewest_changes(pattern) == changes
     if changes:
-        assert min(lesson._trials(lesson._changed(pattern, changes))) >= study.ENOUGH
+        assert min(training._trials(training._changed(pattern, changes))) >= study.ENOUGH
         for fewer in itertools.combinations(changes, len(changes) - 1):
-            assert min(lesson._trials(lesson._changed(pattern, fewer))) < study.ENOUGH
+            assert min(training._trials(training._changed(pattern, fewer))) < study.ENOUGH
 
 
 def test_networks_that_share_weights_are_refused_before_any_training():

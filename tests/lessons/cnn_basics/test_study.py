@@ -3,11 +3,10 @@
 import torch
 
 from vizcourse.lessons.cnn_basics import study
-from vizcourse.models import load
 
 
 def test_stored_results_are_whole():
-    found = study.results()
+    found = study.STUDY.results()
     assert set(found["patterns"]) == {study.pattern_name(*which) for which in study.patterns()}
     for values in found["patterns"].values():
         assert len(values) == len(study.PATTERN_SEEDS) and all(0 <= value <= 1 for value in values)
@@ -27,6 +26,7 @@ def test_a_pattern_is_what_its_name_says():
 
 
 def test_the_parts_run():
-    assert 0 <= study.try_pattern(0, 1, True, "max", (2,), epochs=1) <= 1
-    found = study.silencing(load("cnn-shapes"), count=12)
+    assert 0 <= study.try_pattern(0, (1, True, "max", (2,)), epochs=1) <= 1
+    one = study.STUDY.parts["silencing/trained 0"]
+    found = one.measure(**one.settings, **one.quick)
     assert [len(found[layer]["importance"]) for layer in study.LAYERS] == [8, 12, 16, 16]

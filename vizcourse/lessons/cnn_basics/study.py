@@ -1,21 +1,15 @@
 """Lesson 01's long measurements: which networks learn the shapes in five epochs, and what silencing says of three networks.
 
-    python -m vizcourse.lessons.cnn_basics.study             # both parts, about ten minutes on one core; writes study.json
-    python -m vizcourse.lessons.cnn_basics.study patterns    # one of them
-
 ``patterns``: held-out accuracy of networks for exercise 1.8 that differ in the number of convolutions, batch norm, the end,
 and the number of channels. ``silencing``: for the recipe of cnn-shapes with three seeds, and for as many untrained networks,
-each channel's mean activation and importance. The file is written after each network; a second call goes on from there.
+each channel's mean activation and importance. All in all it takes about ten minutes on one core.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
 import itertools
-import json
-import os
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +17,8 @@ from torch import Tensor, nn
 from vizcourse.hooks import capture
 from vizcourse.methods.convolution import accuracy, fit, relative_silencing, silencing_effects
 from vizcourse.models import load
+from vizcourse.studies import Cell, Part, Study, rounded
 from vizcourse.worlds import shapes
-
-FILE = Path(__file__).with_name("study.json")
 
 #: Knobs of the pictures in exercise 1.8: only the types of the shapes tell the class, in any colours, and they are not tiny.
 TRAINING_KNOBS = {"cue": "type", "free_colours": True, "sizes": (25, 45)}
@@ -37,11 +30,6 @@ PATTERN_SEEDS = (0, 1)
 LAYERS = ("relu1", "relu2", "relu3", "relu4")
 NETWORK_SEEDS = tuple(range(3))
 PICTURES = 600
-
-
-def results() -> dict:
-    """What the study found, as it was written."""
-    return json.loads(FILE.read_text(encoding="utf-8"))
 
 
 # ------------------------------------------------------------------------------------- which networks learn the shapes
@@ -84,13 +72,17 @@ def patterns() -> list[tuple]:
     return every + [(3, True, "max", widths) for widths in WIDTHS[1:]]
 
 
-def try_pattern(seed: int, *which, epochs: int = EPOCHS) -> float:
+def try_pattern(seed: int, which: tuple, epochs: int = EPOCHS) -> float:
     """Held-out accuracy of a pattern after the training that the exercise's check gives it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = pattern(*which)
     fit(network, *shape_pictures("train"), epochs=epochs, learning_rate=LEARNING_RATE)
     return round(accuracy(network, *shape_pictures("test")), 4)
+
+
+def try_starts(which: tuple, seeds: Sequence[int] = PATTERN_SEEDS, epochs: int = EPOCHS) -> list[float]:
+    return [try_pattern(seed, which, epochs) for seed in seeds]
 
 
 # ---------------------------------------------------------------------------------------------- what silencing says
@@ -103,84 +95,81 @@ def test_pictures(count: int = PICTURES) -> tuple[Tensor, Tensor]:
     return shapes.render(drawn, size=64), shapes.labels(drawn)
 
 
-def trained(seed: int) -> nn.Module:
-    """cnn-shapes, trained as its recipe says, from another start; seed 0 is the shipped network."""
+def network(kind: str, seed: int) -> nn.Module:
+    """cnn-shapes, "untrained", or "trained" as its recipe says, from another start; seed 0 is the shipped network."""
+    if kind == "untrained":
+        return load("cnn-shapes", random=True, seed=seed)
     if seed == 0:
         return load("cnn-shapes")
     from vizcourse.models import recipes, training
     from vizcourse.models.networks import ARCHITECTURES, build
 
     recipe = recipes.RECIPES["cnn-shapes"]
-    network = build("cnn-shapes", ARCHITECTURES["cnn-shapes"], seed=seed)
+    model = build("cnn-shapes", ARCHITECTURES["cnn-shapes"], seed=seed)
     training.fit(
-        network, functools.partial(recipe.data, "train"), recipe.schedule, seed=seed, device=torch.device("cpu"),
+        model, functools.partial(recipe.data, "train"), recipe.schedule, seed=seed, device=torch.device("cpu"),
         checkpoint=recipes._cache_folder(None) / f"cnn-shapes-{seed}.checkpoint", fingerprint=f"cnn-shapes, seed {seed}",
         augment=recipe.augment,
     )  # fmt: skip
-    return network.eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
+    return model.eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
 
 
-def silencing(network: nn.Module, count: int = PICTURES) -> dict:
+def silencing(kind: str, seed: int, count: int = PICTURES, layers: Sequence[str] = LAYERS) -> dict:
     """For each layer, one number a channel: mean activation, importance, and importance relative to the logits' own scale."""
-    images, labels = test_pictures(count)
-    found: dict = {"accuracy": round(accuracy(network, images, labels), 4)}
-    for layer in LAYERS:
-        with torch.no_grad(), capture(network, layer, stop=True) as acts:
-            network(images)
-        effects = silencing_effects(network, images, layer)[:, torch.arange(len(labels)), labels]
+    model, (images, labels) = network(kind, seed), test_pictures(count)
+    found: dict = {"accuracy": round(accuracy(model, images, labels), 4)}
+    for layer in layers:
+        with torch.no_grad(), capture(model, layer, stop=True) as acts:
+            model(images)
+        effects = silencing_effects(model, images, layer)[:, torch.arange(len(labels)), labels]
         found[layer] = {
-            "loudness": _rounded(acts[layer].mean(dim=(0, 2, 3))),
-            "importance": _rounded(effects.abs().mean(1)),
-            "relative": _rounded(relative_silencing(network, images, layer)),
+            "loudness": rounded(acts[layer].mean(dim=(0, 2, 3))),
+            "importance": rounded(effects.abs().mean(1)),
+            "relative": rounded(relative_silencing(model, images, layer)),
         }
     return found
 
 
-def _rounded(values: Tensor) -> list[float]:
-    return [float(f"{value:.4g}") for value in values.tolist()]
+# ----------------------------------------------------------------------------- the parts, and numbers measured again
 
 
-# --------------------------------------------------------------------------------------------------------- running
+def pattern_again() -> Cell:
+    """The smallest pattern from one start. Another processor rounds otherwise, and trains another network of the kind."""
+    which = (1, True, "max")
+    stored = STUDY.stored(f"patterns/{pattern_name(*which)}")[0]
+    return Cell.near("held-out accuracy", try_pattern(0, which), stored, 0.1)
 
 
-def _stored() -> dict:
-    return results() if FILE.is_file() else {}
+def silencing_again() -> Iterator[Cell]:
+    """The shipped network's last layer, channel by channel."""
+    stored, found = STUDY.stored("silencing/trained 0"), silencing("trained", 0, layers=["relu4"])
+    yield Cell.near("accuracy", found["accuracy"], stored["accuracy"], 0.004)
+    for what in ("loudness", "importance"):
+        most = max(range(16), key=stored["relu4"][what].__getitem__)
+        now, then = found["relu4"][what][most], stored["relu4"][what][most]
+        yield Cell.near(f"largest {what}", now, then, 0.01 * then)
 
 
-def _keep(part: str, name: str, value) -> None:
-    found = _stored()
-    found.setdefault(part, {})[name] = value
-    unfinished = FILE.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(unfinished, FILE)
-
-
-def run_patterns() -> None:
-    for which in patterns():
-        name = pattern_name(*which)
-        if name not in _stored().get("patterns", {}):
-            _keep("patterns", name, [try_pattern(seed, *which) for seed in PATTERN_SEEDS])
-            print(name, _stored()["patterns"][name], flush=True)
-
-
-def run_silencing() -> None:
-    for seed, kind in itertools.product(NETWORK_SEEDS, ("trained", "untrained")):
-        name = f"{kind} {seed}"
-        if name not in _stored().get("silencing", {}):
-            network = trained(seed) if kind == "trained" else load("cnn-shapes", random=True, seed=seed)
-            _keep("silencing", name, silencing(network))
-            print(name, _stored()["silencing"][name]["accuracy"], flush=True)
-
-
-PARTS = {"patterns": run_patterns, "silencing": run_silencing}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="all by default")
-    for part in parser.parse_args().parts or PARTS:
-        PARTS[part]()
-
-
-if __name__ == "__main__":
-    main()
+STUDY = Study(
+    __file__,
+    {
+        f"patterns/{pattern_name(*which)}": Part(
+            try_starts,
+            {"which": which},
+            {"seeds": (0,), "epochs": 1},
+            pattern_again if which == (1, True, "max", WIDTHS[0]) else None,
+            path=("patterns", pattern_name(*which)),
+        )
+        for which in patterns()
+    }
+    | {
+        f"silencing/{kind} {seed}": Part(
+            silencing,
+            {"kind": kind, "seed": seed},
+            {"count": 12},
+            silencing_again if (kind, seed) == ("trained", 0) else None,
+            path=("silencing", f"{kind} {seed}"),
+        )
+        for seed, kind in itertools.product(NETWORK_SEEDS, ("trained", "untrained"))
+    },
+)
