@@ -30,15 +30,11 @@ _READINGS = {
     "one-place": _holding(lambda row: row["ahead"][1] > 0, every=any),
     "those-that-fall": frozenset(CLAIMS) - frozenset(surviving()),
 }
-
-
-def _told_apart():
-    """Those wrong readings that give letters which neither the right one nor another wrong one gives."""
-    every = [*_READINGS.values(), frozenset(surviving())]
-    return {name: letters for name, letters in _READINGS.items() if every.count(letters) == 1}
-
-
-_TOLD_APART = _told_apart()
+#: Those of them that give letters which neither the right reading nor another wrong one gives.
+_TOLD_APART = {
+    name: letters for name, letters in _READINGS.items()
+    if [*_READINGS.values(), frozenset(surviving())].count(letters) == 1
+}  # fmt: skip
 
 
 def _letters(value):
