@@ -591,7 +591,7 @@ ROWS = [
         feature_visualization.evaluate,
         model=CNN,
         objective=objectives.channel("first", 1),
-        pictures=IMAGES,
+        images=IMAGES,
         kinds={"objective": {"None": None, "a number": 3, "none at all": []}},
     ),
     Row(feature_visualization.normalized, gradient=IMAGES, kinds={"gradient": {"None": None, "NaN": IMAGES * NAN}}),
@@ -839,6 +839,7 @@ ROWS = [
         target=[[0], [1]],
         source=CONCEPTS,
         steps=2,
+        takes=("target: another number",),
         kinds={"source": {"None": None, "a layer": "first"}},
     ),
     Row(
@@ -866,6 +867,7 @@ ROWS = [
         top=2,
         shared=1,
         steps=2,
+        takes=("shared: 0",),
         kinds={"concepts": {"none at all": [], "wrong order": [LATER, CONCEPTS], "None": None, "vectors": [VECTORS]}},
     ),
     # activation patching

@@ -289,7 +289,7 @@ def test_bad_input_is_named():
         respond(model, [])
     with pytest.raises(ValueError, match="has the classes 0 to 1"):
         respond(model, ramp(), target=2)
-    with pytest.raises(ValueError, match="one for each"):
+    with pytest.raises(ValueError, match="one an image, 1 in all"):
         respond(model, ramp(), target=torch.tensor([0, 1]))
     with pytest.raises(ValueError, match='use "probability" or "logit"'):
         respond(model, ramp(), metric="loss")

@@ -138,16 +138,15 @@ def upsample(maps: Tensor, size: int | Sequence[int] | Tensor) -> Tensor:
 
     size: ``(height, width)``, the side of a square, or the images themselves.
     """
-    size = size.shape[-2:] if isinstance(size, Tensor) else (size, size) if isinstance(size, int) else tuple(size)
-    if not isinstance(maps, Tensor) or maps.ndim != 3 or not maps.numel():
-        raise ValueError("Maps are (N, height, width), none of them 0: magnitude and signed make one map an image.")
+    _check_maps(maps, (3,))
+    size = size.shape[-2:] if isinstance(size, Tensor) else tuple(size) if isinstance(size, Sequence) else (size, size)
     size = [checked_count(side, "Each side of the size") for side in size]
     return functional.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
 
 
 def unit_range(maps: Tensor) -> Tensor:
     """Each map of ``(N, h, w)`` moved and scaled to 0 … 1; a constant map becomes 0."""
-    checked_finite(maps, "maps")
+    _check_maps(maps)
     flat = maps.flatten(1)
     low, high = (extreme.view(-1, *[1] * (maps.ndim - 1)) for extreme in (flat.amin(1), flat.amax(1)))
     return (maps - low) / torch.where(high > low, high - low, 1)
@@ -356,12 +355,22 @@ def occlusion(
 
 def magnitude(attribution: Tensor) -> Tensor:
     """One map an image, without sign: absolute values, summed over colours, of ``(N, C, H, W)`` or ``(N, H, W)``."""
+    _check_maps(attribution)
     return attribution.abs().sum(1) if attribution.ndim == 4 else attribution.abs()
 
 
 def signed(attribution: Tensor) -> Tensor:
     """One map an image, with its sign: sum over colours. ``(N, C, H, W)`` or ``(N, H, W)``."""
+    _check_maps(attribution)
     return attribution.sum(1) if attribution.ndim == 4 else attribution
+
+
+def _check_maps(maps: Tensor, axes: Sequence[int] = (3, 4)) -> None:
+    if not isinstance(maps, Tensor) or maps.ndim not in axes or not maps.numel():
+        given = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
+        shape = "(N, channel, height, width) or (N, height, width)" if 4 in axes else "(N, height, width), as by magnitude"
+        raise ValueError(f"Maps are {shape}, none of the sides 0, not {given}.")
+    checked_finite(maps, "maps")
 
 
 #: Every method as ``(model, images, target, layer) -> (N, C, H, W) or (N, H, W)`` in pixels; pixel methods ignore the layer.
@@ -414,9 +423,9 @@ def fixed_target(model: nn.Module, images: Tensor, target: Target) -> Target:
     """
     if callable(target) and not isinstance(target, Tensor):
         return target
+    images = ready(model, images)
     if target is not None:
         return checked_classes(target, len(images))
-    images = ready(model, images)
     with torch.no_grad():
         outputs = answers(model, images)
     scores(outputs, None)

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vizcourse.methods.checks import as_numbers, checked_count, checked_number
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -107,7 +109,7 @@ def bootstrap_means(
     values: Tensor, *, over: Tensor | None = None, draws: int = 2000, seed: int | torch.Generator = 0
 ) -> Tensor:
     """The means of all draws, ``(draws, …)`` for ``(N, …)``, of which :func:`bootstrap_bounds` takes the middle."""
-    values = torch.as_tensor(values, dtype=torch.double).detach().cpu()
+    values = as_numbers(values, "values").cpu()
     if not values.ndim or not len(values) or not values.isfinite().all():
         raise ValueError("An interval needs at least one value, and all of them finite.")
     count = len(values)
@@ -137,7 +139,7 @@ def bootstrap_by_group(
         ValueError: as for :func:`bootstrap`, or not one group a row.
     """
     rows = _rows(values, "values")
-    names = groups.tolist() if isinstance(groups, Tensor | np.ndarray) else list(groups)
+    names = groups.tolist() if isinstance(groups, Tensor | np.ndarray) else list(groups) if groups is not None else []
     if len(names) != len(rows):
         raise ValueError(f"One group a value is needed, not {len(names)} groups for {len(rows)} values.")
     generator = torch.Generator().manual_seed(seed)
@@ -158,9 +160,9 @@ def wilson(hits: int, count: int, *, level: float = 0.95) -> Interval:
         ValueError: nothing was counted, more hits than there are, or a level outside 0 to 1.
     """
     _check_draws(level, 1)
+    hits, count = checked_count(hits, "hits", least=0), checked_count(count, "count", least=0)
     if not 0 <= hits <= count or count == 0:
         raise ValueError(f"There must be at least one answer and at most all right, not {hits} of {count}.")
-    hits, count = int(hits), int(count)
     z = NormalDist().inv_cdf((1 + level) / 2)
     share = hits / count
     centre = share + z * z / (2 * count)
@@ -191,7 +193,7 @@ def _middle(samples: Tensor, level: float) -> Tensor:
 
 
 def _rows(values: Tensor | Sequence[float], name: str) -> Tensor:
-    rows = torch.as_tensor(values, dtype=torch.double).detach().cpu()
+    rows = as_numbers(values, name).cpu()
     if rows.ndim != 1 or not len(rows) or not rows.isfinite().all():
         raise ValueError(
             f"An interval needs {name} as one number a row, (N,), at least one value, and all of them finite; "
@@ -201,7 +203,6 @@ def _rows(values: Tensor | Sequence[float], name: str) -> Tensor:
 
 
 def _check_draws(level: float, draws: int) -> None:
-    if not 0 < level < 1:
+    if checked_number(level, "level", above=0) >= 1:
         raise ValueError(f"A level is a share between 0 and 1, such as 0.95, not {level!r}.")
-    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-        raise ValueError(f"draws must be a whole number of at least 1, not {draws!r}.")
+    checked_count(draws, "draws")

@@ -67,6 +67,8 @@ def propagate(
     """
     for name in (rule, dense):
         checked_choice(name, RULES, "rule")
+    if not callable(target):
+        raise ValueError("The target must be a function from outputs to one score an image: lambda outputs: outputs[:, 3].")
     checked_number(epsilon, "epsilon, which keeps denominators from zero,", above=0)
     pixels = checked_images(images, checked_steady(model)).detach().clone().requires_grad_()
     with torch.enable_grad(), _Slopes(rule, dense, epsilon) as slopes:

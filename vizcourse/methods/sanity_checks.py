@@ -84,7 +84,7 @@ def randomize(model: nn.Module, names: Sequence[str], *, seed: int = 0) -> nn.Mo
         ValueError: there is no such part.
     """
     changed = copy.deepcopy(checked_model(model))
-    for name in [names] if isinstance(names, str) else names:
+    for name in _listed(names, "names"):
         part = resolve(changed, name)[1] if name else changed
         for inner, module in part.named_modules(prefix=name):
             own = list(module.parameters(recurse=False))
@@ -150,7 +150,7 @@ def cascade(
         ValueError: unknown method, layer or part, or what the methods themselves refuse.
     """
     chosen, images = _methods(methods), ready(model, images)
-    names = list(names) if names is not None else blocks(model)
+    names = _listed(names, "names") if names is not None else blocks(model)
     layer = resolve(model, layer)[0] if isinstance(layer, nn.Module) else layer
     target = fixed_target(model, images, target)
     maps: dict[str, list[Tensor]] = {name: [] for name in chosen}
@@ -187,8 +187,13 @@ def data_randomization(
 def _methods(methods: Sequence[str] | Mapping[str, Method]) -> dict[str, Method]:
     if isinstance(methods, Mapping):
         return dict(methods)
-    methods = [methods] if isinstance(methods, str) else methods
-    return {checked_choice(name, METHODS, "method"): METHODS[name] for name in methods}
+    return {checked_choice(name, METHODS, "method"): METHODS[name] for name in _listed(methods, "methods")}
+
+
+def _listed(names: str | Sequence[str], what: str) -> list[str]:
+    if not isinstance(names, str | Sequence):
+        raise ValueError(f"{what} are a list of names, not {names!r}.")
+    return [names] if isinstance(names, str) else list(names)
 
 
 # ------------------------------------------------------------------------------------------------ how like are maps?
@@ -245,6 +250,8 @@ def _metric(name: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _check_alike(first: Tensor, second: Tensor) -> None:
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor):
+        raise ValueError(f"Maps are tensors (N, height, width), not {type(first).__name__} and {type(second).__name__}.")
     if first.shape != second.shape or first.ndim < 2 or not first.numel():
         raise ValueError(
             f"Attributions of the same images are compared, (N, height, width), not {tuple(first.shape)} with "

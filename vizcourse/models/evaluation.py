@@ -25,6 +25,8 @@ class Report(NamedTuple):
 
 def share(right: Tensor) -> dict[str, float]:
     """A figure from a tensor of booleans: their mean, with its interval."""
+    if not isinstance(right, Tensor) or right.dtype != torch.bool:
+        raise ValueError("A share is that of True in a tensor of booleans, such as (answers == labels).")
     correct, count = int(right.sum()), right.numel()
     found = wilson(correct, count)
     return {"value": found.estimate, "low": found.low, "high": found.high, "count": count}

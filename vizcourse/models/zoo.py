@@ -111,7 +111,7 @@ def load(
         ValueError: if the name is unknown (lists the closest ones), or, as `WeightsError`, if the weights are
             not there, are damaged, or cannot be downloaded.
     """
-    if name.startswith(TORCHVISION):
+    if str(name).startswith(TORCHVISION):
         network = _load_torchvision(name, random=random, seed=seed)
     else:
         _known(name, [*ARCHITECTURES, TORCHVISION + "resnet50"])
@@ -175,7 +175,7 @@ def read_weights(name: str, *, folder: Path = WEIGHTS) -> dict[str, torch.Tensor
 def _known(name: str, known: Iterable[str]) -> None:
     known = list(known)
     if name not in known:
-        closest = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or sorted(known)
+        closest = difflib.get_close_matches(str(name), known, n=3, cutoff=0.3) or sorted(known)
         raise ValueError(f"There is no network named {name!r}: did you mean {' or '.join(map(repr, closest))}?")
 
 
