@@ -1,7 +1,5 @@
 """vizcourse.lessons.attribution.study: what is shipped, and that the script still measures it."""
 
-import json
-
 import pytest
 import torch
 
@@ -11,7 +9,7 @@ from vizcourse.methods.sanity_checks import METRICS
 
 @pytest.fixture(scope="module")
 def shipped():
-    return json.loads(study.FILE.read_text(encoding="utf-8"))["scenes-small-0"]
+    return study.STUDY.results()["scenes-small-0"]
 
 
 def test_the_table_is_whole(shipped):
@@ -58,13 +56,6 @@ def test_absent_classes_are_absent_and_no_other_colour_of_one_that_is_there():
     for classes, others in zip(here.tolist(), away.tolist(), strict=True):
         forms = {study.scenes.FORM[study.scenes.CLASSES[index]] for index in classes}
         assert not forms & {study.scenes.FORM[study.scenes.CLASSES[index]] for index in others} and len(set(others)) == 2
-
-
-def test_new_results_join_the_old():
-    old = {"table": {"a": 1, "b": 2}, "pictures": 3}
-    assert study._merged(old, {"table": {"b": 5, "c": 6}, "two": {}}) == {
-        "table": {"a": 1, "b": 5, "c": 6}, "pictures": 3, "two": {},
-    }  # fmt: skip
 
 
 def test_the_script_measures_the_same(shipped):

@@ -1,27 +1,18 @@
 """Lesson 03's tables: every attribution method on 512 scenes, against the truth, by insertion and deletion, and in a cascade;
 and on 128 pictures of two objects, asked for one class or the other.
 
-    python -m vizcourse.lessons.attribution.study            # half an hour on one core; writes study.json
-
-On one object, the explained class is the true one. The network is scenes-small-0, with Grad-CAM at layer3 (8 × 8 places);
-`--network scenes-small-1` is its twin, trained from another start, and `--network googlenet-scenes` (inception4e, 6 × 6
-places) takes some eight times as long. `--only two` leaves the first two tables as they are in the file. What a row of a
-table means is said in the lesson. `--rows "LRP"` computes these rows of the first two tables alone, and keeps the others.
-Finished batches are kept in $VIZCOURSE_CACHE (or ~/.cache/vizcourse), so the same call goes on after an interruption, and a
-second process with `--backwards` shares the work. `--pictures 8 --cascade 8 --two 8` is a quick trial that prints its answer.
+Half an hour on one core. On one object, the explained class is the true one. The network is scenes-small-0, with Grad-CAM at
+layer3 (8 × 8 places); the parts' functions take its twin scenes-small-1, trained from another start, and googlenet-scenes
+(inception4e, 6 × 6 places), which takes some eight times as long. What a row of a table means is said in the lesson.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-from collections.abc import Callable
-from pathlib import Path
+import functools
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from vizcourse.methods import sanity_checks
 from vizcourse.methods.attribution import (
@@ -38,11 +29,12 @@ from vizcourse.methods.attribution import (
 )
 from vizcourse.methods.intervals import bootstrap
 from vizcourse.models import load
+from vizcourse.studies import Cell, Part, Study, bar, kept
 from vizcourse.worlds import scenes
 
-FILE = Path(__file__).with_name("study.json")
 #: Network -> the layer of Grad-CAM, and the side of the pictures.
 NETWORKS = {"scenes-small-0": ("layer3", 64), "scenes-small-1": ("layer3", 64), "googlenet-scenes": ("inception4e", 96)}
+NETWORK, PICTURES = "scenes-small-0", 512
 SEED = 303  # the networks were trained on seed 1
 STEPS = 8
 MEASURES = ("pointing game", "energy in mask", "IoU", "insertion", "deletion", "insertion − deletion")
@@ -64,6 +56,7 @@ SIGNED = {**TWO, "Grad-CAM": lambda *arguments: _signed_grad_cam(*arguments)}
 CASCADE = {name: method for name, method in TABLE.items() if name != "occlusion"}
 
 
+@functools.lru_cache(maxsize=4)
 def pictures(count: int, first: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """Scenes ``(N, 3, size, size)``, their classes ``(N,)``, and where the object is seen ``(N, size, size)``."""
     drawn = scenes.sample(first + count, SEED)[first:]
@@ -72,18 +65,21 @@ def pictures(count: int, first: int, size: int) -> tuple[Tensor, Tensor, Tensor]
     return images, torch.tensor([scenes.label(scene) for scene in drawn]), labels.object == codes.view(-1, 1, 1)
 
 
-def score(model, images: Tensor, target: Tensor, masks: Tensor, maps: Tensor) -> dict[str, Tensor]:
-    """All measures of one map an image: name -> ``(N,)``."""
-    inserted = sanity_checks.insertion(model, images, target, maps, steps=STEPS).auc
-    deleted = sanity_checks.deletion(model, images, target, maps, steps=STEPS).auc
+def located(maps: Tensor, masks: Tensor) -> dict[str, Tensor]:
+    """Where one map an image lies: measure -> ``(N,)``."""
     return {
         "pointing game": sanity_checks.pointing_game(maps, masks),
         "energy in mask": sanity_checks.energy_in_mask(maps, masks),
         "IoU": sanity_checks.iou(maps, masks),
-        "insertion": inserted,
-        "deletion": deleted,
-        "insertion − deletion": inserted - deleted,
     }
+
+
+def score(model, images: Tensor, target: Tensor, masks: Tensor, maps: Tensor) -> dict[str, Tensor]:
+    """All measures of one map an image: name -> ``(N,)``."""
+    inserted = sanity_checks.insertion(model, images, target, maps, steps=STEPS).auc
+    deleted = sanity_checks.deletion(model, images, target, maps, steps=STEPS).auc
+    area = {"insertion": inserted, "deletion": deleted, "insertion − deletion": inserted - deleted}
+    return located(maps, masks) | area
 
 
 def rows(model, untrained, layer: str, images: Tensor, target: Tensor, first: int = 0):
@@ -206,90 +202,99 @@ def randomized(network: str, first: int, count: int, only: tuple[str, ...] = ())
     return found
 
 
-def in_batches(
-    work: Callable, network: str, count: int, batch: int, folder: Path, backwards: bool, only: tuple[str, ...] = ()
-) -> dict[str, dict[str, Tensor]]:
-    """``work`` on all pictures, one file a batch, put together: name -> measure -> one row a picture."""
-    starts = list(range(0, count, batch))
-    folder = folder / "-".join(only).replace(" ", "_")
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {first: folder / f"{network}-{work.__name__}-{first}-{min(batch, count - first)}.pt" for first in starts}
-    for first in tqdm(starts[::-1] if backwards else starts, desc=work.__name__):
-        if not files[first].exists():
-            unfinished = files[first].with_suffix(f".{os.getpid()}")
-            torch.save(work(network, first, min(batch, count - first), only), unfinished)
-            unfinished.replace(files[first])
-    parts = [torch.load(files[first]) for first in starts]
+def in_batches(work: Callable, network: str, count: int, batch: int) -> dict[str, dict[str, Tensor]]:
+    """``work`` on all pictures, kept batch by batch, put together: name -> measure -> one row a picture."""
+    parts = []
+    for first in bar(range(0, count, batch), work.__name__):
+        some = network, first, min(batch, count - first)
+        parts.append(kept(["03", work.__name__, *some], functools.partial(work, *some)))
     return {
         name: {key: torch.cat([part[name][key] for part in parts]) for key in measures} for name, measures in parts[0].items()
     }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", choices=NETWORKS, default="scenes-small-0")
-    parser.add_argument("--pictures", type=int, default=512)
-    parser.add_argument("--cascade", type=int, default=64, help="how many of the pictures the cascade sees")
-    parser.add_argument("--two", type=int, default=128, help="how many pictures of two objects")
-    parser.add_argument("--only", choices=("one", "two"), help="tables of one object or of two; the others stay as they are")
-    parser.add_argument("--rows", nargs="*", default=(), help="only these rows; the others stay as they are")
-    parser.add_argument("--backwards", action="store_true", help="begin with the last batch, beside another process")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    folder = Path(os.environ.get("VIZCOURSE_CACHE") or Path.home() / ".cache" / "vizcourse") / "study-03"
-    network = arguments.network
-    known = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
-    result = known.get(network, {})
-    if arguments.only != "two":
-        result = _merged(result, one_object(arguments, folder))
-    if arguments.only != "one":
-        result = _merged(result, {"two": two_objects(arguments, folder)})
-    if arguments.pictures < 500 or arguments.two < 90:
-        print(json.dumps(result, ensure_ascii=False))
-        return
-    FILE.write_text(json.dumps(known | {network: result}, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _merged(old: dict, new: dict) -> dict:
-    """The old results with the new ones in their places; a dictionary in both is merged in turn."""
-    both = {key: _merged(old[key], new[key]) for key in new if isinstance(new[key], dict) and isinstance(old.get(key), dict)}
-    return old | new | both
-
-
-def one_object(arguments: argparse.Namespace, folder: Path) -> dict:
-    network, only = arguments.network, tuple(arguments.rows)
-    cascade = in_batches(randomized, network, arguments.cascade, 16, folder, arguments.backwards, only)
-    table = in_batches(measure, network, arguments.pictures, 32, folder, arguments.backwards, only)
-    probability = cascade.pop("network")["probability"]
-    return {
-        "layer": NETWORKS[network][0],
-        "seed": SEED,
-        "steps": STEPS,
-        "pictures": arguments.pictures,
-        "about": {key: bootstrap(values).rounded() for key, values in table.pop("pictures").items()},
-        "table": _estimates(table),
-        "cascade": {
-            "pictures": arguments.cascade,
-            "blocks": sanity_checks.blocks(load(network)),
-            "probability": [bootstrap(step).rounded() for step in probability.T],
-            "similarity": {
-                method: {metric: [bootstrap(step).rounded() for step in values.T] for metric, values in found.items()}
-                for method, found in cascade.items()
-            },
-        },
-    }
-
-
-def two_objects(arguments: argparse.Namespace, folder: Path) -> dict:
-    only = tuple(arguments.rows)
-    table = in_batches(contrasted, arguments.network, arguments.two, 16, folder, arguments.backwards, only)
-    about = {key: bootstrap(values).rounded() for key, values in table.pop("pictures").items()}
-    return {"pictures": arguments.two, "about": about, "table": _estimates(table)}
 
 
 def _estimates(table: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, list[float]]]:
     return {row: {key: bootstrap(values).rounded() for key, values in found.items()} for row, found in table.items()}
 
 
-if __name__ == "__main__":
-    main()
+def about(network: str = NETWORK, count: int = PICTURES) -> dict[str, list[float]]:
+    """How often the network is right, and how much of a picture its object is."""
+    return _estimates(in_batches(measure, network, count, 32))["pictures"]
+
+
+def table(network: str = NETWORK, count: int = PICTURES) -> dict[str, dict[str, list[float]]]:
+    """Row -> measure -> estimate and interval."""
+    found = _estimates(in_batches(measure, network, count, 32))
+    return {row: measures for row, measures in found.items() if row != "pictures"}
+
+
+def cascade(network: str = NETWORK, count: int = 64) -> dict:
+    """For each method and metric, the similarity at each step of the cascade; and the answer's probability."""
+    found = in_batches(randomized, network, count, 16)
+    steps = {
+        method: {metric: [bootstrap(step).rounded() for step in values.T] for metric, values in metrics.items()}
+        for method, metrics in found.items()
+    }
+    probability = steps.pop("network")["probability"]
+    return {
+        "pictures": count, "blocks": sanity_checks.blocks(load(network)), "probability": probability, "similarity": steps,
+    }  # fmt: skip
+
+
+def two_objects(network: str = NETWORK, count: int = 128) -> dict:
+    """The table of two objects, and what the network says of these pictures."""
+    found = _estimates(in_batches(contrasted, network, count, 16))
+    return {"pictures": count, "about": found.pop("pictures"), "table": found}
+
+
+def _about_cell() -> Iterator[Cell]:
+    images, target, masks = pictures(PICTURES, 0, NETWORKS[NETWORK][1])
+    with torch.no_grad():
+        right = (load(NETWORK)(images).argmax(1) == target).float()
+    stored = STUDY.stored("one/about")
+    yield Cell.near("accuracy", right.mean(), stored["accuracy"][0], 0.002)
+    yield Cell.near("share of the object", masks.float().mean(), stored["object's share of the picture"][0], 0.001)
+
+
+def _table_cell() -> Iterator[Cell]:
+    """The gradient's row, but for insertion and deletion, which take a minute."""
+    layer, size = NETWORKS[NETWORK]
+    images, target, masks = pictures(PICTURES, 0, size)
+    maps = magnitude(METHODS["gradient"](load(NETWORK), images, target, layer))
+    for name, values in located(maps, masks).items():
+        yield Cell.near(f"{name} of the gradient", values.mean(), STUDY.stored("table")["gradient"][name][0], 0.003)
+
+
+def _cascade_cell() -> Cell:
+    """The gradient's rank correlation when all is random."""
+    layer, size = NETWORKS[NETWORK]
+    images, target, _ = (each[:64] for each in pictures(PICTURES, 0, size))
+    methods = {"gradient": METHODS["gradient"]}
+    found = sanity_checks.cascade(load(NETWORK), images, target, layer, methods=methods).similarity("gradient", "spearman")
+    stored = STUDY.stored("cascade")["similarity"]["gradient"]["spearman"][-1][0]
+    return Cell.near("similarity of the gradient at the end", found[-1].mean(), stored, 0.005)
+
+
+def _two_cell() -> Cell:
+    """The difference that the question makes to the gradient."""
+    layer, size = NETWORKS[NETWORK]
+    pairs = scenes.sample_pairs(128, SEED)
+    images, masks = scenes.render_pairs(pairs, size)
+    model, here = load(NETWORK), torch.tensor([[scenes.label(scene) for scene in pair] for pair in pairs])
+    maps = [signed(METHODS["gradient"](model, images, target, layer)).relu() for target in here.T]
+    moved = sanity_checks.discrimination(*maps, masks[:, 0], masks[:, 1])
+    stored = STUDY.stored("two")["table"]["gradient"]["discrimination"][0]
+    return Cell.near("discrimination of the gradient", moved.mean(), stored, 0.005)
+
+
+_SETTINGS = {"layer": NETWORKS[NETWORK][0], "seed": SEED, "steps": STEPS, "pictures": PICTURES}
+STUDY = Study(
+    __file__,
+    {
+        **{f"one/{key}": Part(lambda value=value: value, path=(NETWORK, key)) for key, value in _SETTINGS.items()},
+        "one/about": Part(about, quick={"count": 8}, cell=_about_cell, path=(NETWORK, "about")),
+        "table": Part(table, quick={"count": 8}, cell=_table_cell, path=(NETWORK, "table")),
+        "cascade": Part(cascade, quick={"count": 8}, cell=_cascade_cell, path=(NETWORK, "cascade")),
+        "two": Part(two_objects, quick={"count": 8}, cell=_two_cell, path=(NETWORK, "two")),
+    },
+)
