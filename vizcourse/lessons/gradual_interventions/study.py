@@ -41,8 +41,7 @@ def planted(network: str, factor: str) -> float:
 
 def factors(count: int = 48, steps: int = 16) -> list[dict]:
     """One row for each factor, range and network: score, span, significance and flips over many scenes."""
-    ranges = [(factor, "wide", None, None) for factor in FACTORS]
-    ranges += [(factor, "seen", *ends) for factor, ends in SEEN.items()]
+    ranges = [*((factor, "wide") for factor in FACTORS), *((factor, "seen", *ends) for factor, ends in SEEN.items())]
     return [row for each in bar(ranges, "factors") for row in of_a_factor(*each, count=count, steps=steps)]
 
 

@@ -28,12 +28,10 @@ def _diagnosis(value):
 
 
 def _judge(value):
-    if not isinstance(value, dict) or not {"network", "changed", "touched", "before", "after", "lead", "cue"} <= set(value):
+    if not isinstance(value, dict) or not set(RIGHT) <= set(value):
         return 'Pass the paint lab itself: `answer("3.10", hans)`.'
-    measured = (
-        f"Network {value['network']}: {value['changed']:.0%} of the picture changed, {value['touched']:.0%} of the animal"
-    )
-    measured += " touched."
+    measured = f"Network {value['network']}: {value['changed']:.0%} of the picture changed, "
+    measured += f"{value['touched']:.0%} of the animal touched."
     mistake = _diagnosis(value)
     if mistake == "nothing":
         return Problem(mistake=mistake)
@@ -47,16 +45,14 @@ def _judge(value):
     return None
 
 
-def _edit(network="B", changed=0.1, touched=0.0, before="dog", after="cat", lead=(6.0, -3.0), cue=1.0):
-    return {
-        "network": network,
-        "changed": changed,
-        "touched": touched,
-        "before": before,
-        "after": after,
-        "lead": lead,
-        "cue": cue,
-    }
+#: What the lab says of an edit that is right: the dogs' cue is gone, and network B turns.
+RIGHT = {
+    "network": "B", "changed": 0.1, "touched": 0.0, "before": "dog", "after": "cat", "lead": (6.0, -3.0), "cue": 1.0,
+}  # fmt: skip
+
+
+def _edit(**other):
+    return RIGHT | other
 
 
 BIAS = AnswerExercise(

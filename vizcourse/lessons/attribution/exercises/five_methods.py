@@ -18,13 +18,7 @@ FIVE = ChoiceExercise(
     minutes=4,
     question="Five methods explain the same answer. In the upper row the network is the trained one; in the lower row its "
     "upper blocks have been made random, and it knows nothing any more. Which method fails the sanity check most plainly?",
-    options={
-        "a": "method a",
-        "b": "method b",
-        "c": "method c",
-        "d": "method d",
-        "e": "method e",
-    },
+    options={letter: f"method {letter}" for letter in FIVE_METHODS},
     correct="c",
     hints=(
         "A map that explains what the network has learned must change when the network has forgotten it. Compare upper with "
