@@ -39,11 +39,18 @@ def live(small):
     studio.close()
 
 
-@pytest.fixture
-def studio():
+@pytest.fixture(scope="module")
+def first_studio():
     made = Studio()
     yield made
     made.close()
+
+
+@pytest.fixture
+def studio(first_studio):
+    """As it is at first: making it takes seconds."""
+    first = {"unit": next(iter(first_studio.units)), "optimizer": "sgd", "step": first_studio.steps[-1]}
+    return first_studio.set(**first, **dict.fromkeys(SWITCHES, False))
 
 
 @pytest.fixture

@@ -22,21 +22,7 @@ from PIL import Image as Picture
 from torch import Tensor, nn
 
 from vizcourse.hooks import capture
-from vizcourse.methods.feature_visualization import (
-    DEFAULT,
-    Objective,
-    Rendering,
-    channel,
-    colour_matrix,
-    direction,
-    evaluate,
-    fourier,
-    logit,
-    pixels,
-    prior,
-    render,
-    total_variation,
-)
+from vizcourse.methods import feature_visualization as fv
 from vizcourse.models import WeightsError, load
 from vizcourse.models.training import at_size
 from vizcourse.studies import bar, cache_folder, write
@@ -224,7 +210,7 @@ def _world(count: int) -> _World:
     seen = answers(model, [layer or "fc" for layer in layers], every)
     seen[""] = seen.pop("fc")
     classes = torch.tensor([scenes.label(scene) for scene in scenes.sample(count, SEED)])
-    return _World(model, every, classes, colour_matrix(every[:500].float() / 255), seen)
+    return _World(model, every, classes, fv.colour_matrix(every[:500].float() / 255), seen)
 
 
 def make(part: str, *, count: int = PICTURES, only: int | None = None) -> dict | None:
@@ -246,26 +232,28 @@ def make(part: str, *, count: int = PICTURES, only: int | None = None) -> dict |
     return None
 
 
-def _goal(layer: str, number: int) -> Objective:
-    return channel(layer, number) if layer else logit(number)
+def _goal(layer: str, number: int) -> fv.Objective:
+    return fv.channel(layer, number) if layer else fv.logit(number)
 
 
-def climbed(model: nn.Module, goal: Objective, switches: Sequence[bool], optimizer: str, colours: Tensor | None) -> Rendering:
+def climbed(
+    model: nn.Module, goal: fv.Objective, switches: Sequence[bool], optimizer: str, colours: Tensor | None
+) -> fv.Rendering:
     """A path with some of the four :data:`SWITCHES` on."""
     waves, coloured, moved, smooth = switches
-    return render(
+    return fv.render(
         model,
-        goal - 2 * smooth * total_variation(),
-        image=(fourier if waves else pixels)(96, colours=colours if coloured else None),
+        goal - 2 * smooth * fv.total_variation(),
+        image=(fv.fourier if waves else fv.pixels)(96, colours=colours if coloured else None),
         steps=STEPS,
         optimizer=optimizer,
-        transformations=DEFAULT if moved else (),
+        transformations=fv.DEFAULT if moved else (),
         frames=STEPS // EVERY + 1,
         progress=False,
     )
 
 
-def _kept(made: Rendering) -> np.ndarray:
+def _kept(made: fv.Rendering) -> np.ndarray:
     return _packed(made.frames[[step // EVERY for step in KEPT], 0])
 
 
@@ -280,7 +268,7 @@ def _make_paths(world: _World, strips: dict, known: dict, only: int | None) -> d
             continue
         made = climbed(world.model, _goal(layer, number), switches, optimizer, world.colours)
         strips[key] = _kept(made)
-        value = float(evaluate(world.model, made.images, _goal(layer, number)))
+        value = float(fv.evaluate(world.model, made.images, _goal(layer, number)))
         below = float((world.seen[layer][:, number] < value).float().mean())
         values[key] = [round(value, 3), round(below, 4), round(float(noise_share(made.images)), 4)]
     try:
@@ -290,8 +278,8 @@ def _make_paths(world: _World, strips: dict, known: dict, only: int | None) -> d
     else:
         for layer, number in units:
             if f"prior/{layer}/{number}" not in strips:
-                image, frames = prior(decoder.decode, decoder.latent, 96), STEPS // EVERY + 1
-                made = render(world.model, _goal(layer, number), image=image, steps=STEPS, frames=frames, progress=False)
+                image, frames = fv.prior(decoder.decode, decoder.latent, 96), STEPS // EVERY + 1
+                made = fv.render(world.model, _goal(layer, number), image=image, steps=STEPS, frames=frames, progress=False)
                 strips[f"prior/{layer}/{number}"] = _kept(made)
     return {"units": [[*unit, name] for unit, name in zip(units, names, strict=True)], "steps": KEPT, "values": values}
 
@@ -299,14 +287,14 @@ def _make_paths(world: _World, strips: dict, known: dict, only: int | None) -> d
 def blended(model: nn.Module, pair: Sequence[tuple[str, int]], most: Sequence[float], angles: Sequence[int],
             colours: Tensor) -> tuple[Tensor, list[list[float]]]:  # fmt: skip
     """Pictures climbed for two units at some angles, and what both answer to each, in multiples of ``most``."""
-    first, second = (channel(layer, number) / high for (layer, number), high in zip(pair, most, strict=True))
+    first, second = (fv.channel(layer, number) / high for (layer, number), high in zip(pair, most, strict=True))
     scale = sum(most) / 2  # so that total variation weighs as much as elsewhere
     goals = [
-        scale * (math.cos(math.radians(angle)) * first + math.sin(math.radians(angle)) * second) - 2 * total_variation()
+        scale * (math.cos(math.radians(angle)) * first + math.sin(math.radians(angle)) * second) - 2 * fv.total_variation()
         for angle in angles
     ]
-    made = render(model, goals, image=fourier(96, colours=colours), steps=STEPS, progress=False).images
-    return made, [[round(float(value), 3) for value in both] for both in evaluate(model, made, [first, second]).T]
+    made = fv.render(model, goals, image=fv.fourier(96, colours=colours), steps=STEPS, progress=False).images
+    return made, [[round(float(value), 3) for value in both] for both in fv.evaluate(model, made, [first, second]).T]
 
 
 def _make_blends(world: _World, strips: dict, _known: dict, only: int | None) -> dict:
@@ -344,5 +332,5 @@ def _make_directions(world: _World, strips: dict, _known: dict, only: int | None
 
 def pointed(model: nn.Module, vectors: Tensor, colours: Tensor) -> Tensor:
     """Visualizations of directions ``(N, channels)`` of the layer in question, ``(N, 3, 96, 96)``."""
-    goals = [direction(DIRECTIONS_LAYER, vector) - 2 * total_variation() for vector in vectors]
-    return render(model, goals, image=fourier(96, colours=colours), steps=STEPS, progress=False).images
+    goals = [fv.direction(DIRECTIONS_LAYER, vector) - 2 * fv.total_variation() for vector in vectors]
+    return fv.render(model, goals, image=fv.fourier(96, colours=colours), steps=STEPS, progress=False).images

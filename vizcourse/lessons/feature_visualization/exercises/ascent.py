@@ -204,10 +204,7 @@ ASCENT = CodeExercise(
             ),
         ),
     ),
-    unlisted=(
-        edits("range(steps) -> range(0)"),
-        edits("[0, channel] -> [0, 0]"),
-    ),
+    unlisted=(edits("range(steps) -> range(0)"), edits("[0, channel] -> [0, 0]")),
     insight="The weights stand still and the picture learns: training, the other way round.",
     used_next="The next figure runs your function on the network, and what comes out looks like noise.",
 )

@@ -131,11 +131,7 @@ DIRECTION = CodeExercise(
             edits("cosine.clamp_min(0.1) -> along.clamp_min(0.1)"),
         ),
     ),
-    unlisted=(
-        edits("return ( -> return -("),
-        edits(".mean( -> .amax("),
-        edits("** power -> ** (power + 1)"),
-    ),
+    unlisted=(edits("return ( -> return -("), edits(".mean( -> .amax("), edits("** power -> ** (power + 1)")),
     insight="A channel is only one direction among all; nothing in the formula knows which ones the network was built on.",
     used_next="The direction explorer asks whether you can tell a channel's picture from a random direction's.",
 )

@@ -276,10 +276,7 @@ FOOLING = CodeExercise(
             edits("gradient.sign() -> (gradient if _ == 0 else None).sign()"),
         ),
     ),
-    unlisted=(
-        edits("return fooled -> return picture[0]"),
-        edits('return fooled -> return fooled * float("nan")'),
-    ),
+    unlisted=(edits("return fooled -> return picture[0]"), edits('return fooled -> return fooled * float("nan")')),
     right_variants={
         "line 1: 12 -> 11": "a smaller change that does it is right as well",
         "line 1: 255 -> 256": "a smaller change that does it is right as well",
