@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from tests.peers import peer
+from vizcourse.hooks import Layout
 from vizcourse.methods import attribution
 from vizcourse.methods.attribution import (
     METHODS,
@@ -129,10 +130,11 @@ def test_a_transformers_tokens_are_laid_on_their_grid():
 
         def __init__(self):
             super().__init__()
-            self.block = nn.Identity()
+            self.embed, self.block = nn.Linear(3, 3, bias=False), nn.Identity()
+            nn.init.eye_(self.embed.weight)
 
         def forward(self, images):
-            places = functional.avg_pool2d(images, 4).flatten(2).transpose(1, 2)
+            places = self.embed(functional.avg_pool2d(images, 4).flatten(2).transpose(1, 2))
             tokens = self.block(torch.cat([places.new_zeros(len(places), 3, 3), places], dim=1))
             return tokens[:, [3 + 7], 0]
 
@@ -141,6 +143,10 @@ def test_a_transformers_tokens_are_laid_on_their_grid():
     red = functional.avg_pool2d(images, 4)[:, 0]
     assert found.shape == (2, 4, 6)
     torch.testing.assert_close(found, red / 24)
+    layout = Layout("tokens", special=3, grid=(4, 6))
+    torch.testing.assert_close(grad_cam(Tokens(), images, 0, "block", layout=layout), found)
+    with pytest.raises(ValueError, match="the grid of its tokens is not known"):
+        grad_cam(Tokens(), torch.rand(2, 3, 12, 12), 0, "block")  # 12 tokens may be 3 and 3 × 3 or 8 and 2 × 2
 
 
 def test_channels_last_as_in_swin():

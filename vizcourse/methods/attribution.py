@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vizcourse.hooks import Wanted, replace
+from vizcourse.hooks import Layout, Wanted, layout_of, replace
 from vizcourse.methods import relevance
 from vizcourse.methods.checks import (
     checked_classes,
@@ -42,13 +42,20 @@ Target = int | Sequence[int] | Tensor | Callable[[Tensor], Tensor] | None
 
 
 def grad_cam(
-    model: nn.Module, images: Tensor, target: Target = None, layer: Wanted = "", *, relu: bool = True, against: bool = False
+    model: nn.Module,
+    images: Tensor,
+    target: Target = None,
+    layer: Wanted = "",
+    *,
+    relu: bool = True,
+    against: bool = False,
+    layout: Layout | str | None = None,
 ) -> Tensor:
     """Where the evidence for a class lies in a layer: ``ReLU(Σ_k α_k A_k)`` with ``α_k`` the mean gradient of channel k.
 
     Runs the model without gradients up to the layer, and backward only from the score to the layer. Any layer with a
-    spatial extent will do: feature maps of a convolutional network, or tokens of a transformer, whose grid is found from
-    the picture's shape (tokens that are not places, such as a class token, are left out).
+    spatial extent will do: feature maps of a convolutional network, or tokens of a transformer on their grid (tokens that
+    are not places, such as a class token, are left out).
 
     Args:
         model: any network, in eval mode if it has batch normalization.
@@ -56,6 +63,7 @@ def grad_cam(
         layer: name or module; ``(layer, call)`` for one call of a shared module.
         relu: keep only what speaks for the class. Without it, the map is signed.
         against: explain what speaks against the class (the paper's counterfactual explanation): gradients change sign.
+        layout: how the layer lays out its maps, where :func:`~vizcourse.hooks.layout_of` cannot find it.
 
     Returns:
         ``(N, h, w)`` in the layer's resolution; :func:`upsample` brings it to the pixels.
@@ -64,7 +72,7 @@ def grad_cam(
         ValueError: unknown layer or class, a layer without spatial extent or on which the score does not depend,
             unsuitable images, or batch normalization in training mode.
     """
-    activation, gradient = layer_gradient(model, images, target, layer)
+    activation, gradient = layer_gradient(model, images, target, layer, layout=layout)
     weights = importance(gradient)
     maps = torch.einsum("nk,nkhw->nhw", -weights if against else weights, activation)
     return maps.relu() if relu else maps
@@ -75,7 +83,9 @@ def importance(gradient: Tensor) -> Tensor:
     return gradient.mean(dim=(2, 3))
 
 
-def layer_gradient(model: nn.Module, images: Tensor, target: Target, layer: Wanted) -> tuple[Tensor, Tensor]:
+def layer_gradient(
+    model: nn.Module, images: Tensor, target: Target, layer: Wanted, *, layout: Layout | str | None = None
+) -> tuple[Tensor, Tensor]:
     """A layer's activation and the gradient of the score with respect to it, both ``(N, channels, h, w)``.
 
     Arguments and errors as for :func:`grad_cam`. Tokens of a transformer are laid out on their grid.
@@ -99,8 +109,9 @@ def layer_gradient(model: nn.Module, images: Tensor, target: Target, layer: Want
             (gradient,) = torch.autograd.grad(score, leaves[-1], allow_unused=True)
     if gradient is None:
         raise ValueError(f"The score does not depend on layer {name!r}: choose a layer between the picture and the score.")
-    activation, gradient = (_on_grid(values, images, name) for values in (leaves[-1].detach(), gradient))
-    if leaves[-1].ndim == 3 and not gradient.any():
+    found = layout_of(model, name, gradient, images=images, layout=layout)
+    activation, gradient = (_on_grid(values, found, images, name) for values in (leaves[-1].detach(), gradient))
+    if found.axes == 3 and not gradient.any():
         raise ValueError(
             f"The score does not depend on the picture's tokens in {name!r}, because only the class token is read after it: "
             "choose an earlier layer, such as the first norm inside this block."
@@ -108,25 +119,23 @@ def layer_gradient(model: nn.Module, images: Tensor, target: Target, layer: Want
     return activation, gradient
 
 
-def _on_grid(values: Tensor, images: Tensor, name: str) -> Tensor:
-    """A layer's values as ``(N, channels, h, w)``: the grid is the one with the picture's proportions."""
-    height, width = images.shape[2:]
-    if values.ndim == 4:
-        first, second, third = values.shape[1:]
-        if second * width == third * height or first * width != second * height:
-            found = values
-        else:  # channels at the end, as in a Swin transformer
-            found = values.permute(0, 3, 1, 2)
-        if found.shape[2] * found.shape[3] > 1:
-            return found
-    elif values.ndim == 3:
-        tokens = values.shape[1]
-        for rows in range(int(tokens**0.5 * max(1.0, height / width) + 1), 1, -1):
-            columns, rest = divmod(rows * width, height)
-            # Registers and class tokens stand before the places, and there are a few of them at most.
-            if rest == 0 and 0 <= tokens - rows * columns <= 8 and height % rows == 0:
-                places = values[:, tokens - rows * columns :]
-                return places.transpose(1, 2).unflatten(2, (rows, columns))
+def _on_grid(values: Tensor, layout: Layout, images: Tensor, name: str) -> Tensor:
+    """A layer's values as ``(N, channels, h, w)``, tokens on their grid and without those that are no places."""
+    maps = layout.to_maps(values)
+    if layout.axes == 3:
+        tokens, ratio = maps.shape[3], images.shape[2] / images.shape[3]
+        # Class tokens and registers stand before the places, and there are a few of them at most.
+        sides = [(round(((tokens - first) * ratio) ** 0.5), tokens - first) for first in range(min(9, tokens - 1))]
+        grids = [(rows, rest // rows) for rows, rest in sides if rows > 1 and rows * round(rows / ratio) == rest]
+        if layout.grid is None and len(grids) != 1:
+            raise ValueError(
+                f"Layer {name!r} gives {tuple(values.shape)}, and the grid of its tokens is not known: choose another, or "
+                "pass layout=Layout('tokens', special=1, grid=(rows, columns))."
+            )
+        rows, columns = layout.grid or grids[0]
+        maps = maps[:, :, 0, tokens - rows * columns :].unflatten(2, (rows, columns))
+    if maps.shape[2] * maps.shape[3] > 1:
+        return maps
     raise ValueError(
         f"Layer {name!r} gives {tuple(values.shape)}, which has no spatial extent: choose a layer with feature maps "
         "(batch, channel, height, width), or with a token for each patch of the picture."
