@@ -259,8 +259,8 @@ def test_a_thousand_random_changes_leave_no_error_no_hook_and_no_memory(explorer
         compute, draw, shown = explorer.compute, explorer.draw, [explorer.result]
 
         def sometimes(compute=compute, shown=shown, computed=computed, **state):
-            computed[0] += 1  # every twentieth change is computed, and some are drawn, which keeps the test quick
-            if computed[0] % 20 == 0:
+            computed[0] += 1  # every fiftieth change is computed, and some are drawn, which keeps the test quick
+            if computed[0] % 50 == 0:
                 shown[0] = compute(**state)
             return shown[0]
 

@@ -1,21 +1,18 @@
 """Lesson 04's studies: where vision transformers carry colour, on 1,000 scenes and 1,000 photographs, with all controls.
 
-    python -m vizcourse.lessons.activation_patching.study                 # all; writes study.json
-    python -m vizcourse.lessons.activation_patching.study grey-attn_out-3 # one, again
-    python -m vizcourse.lessons.activation_patching.study --pictures 8 --list
+    vizcourse study 04                          # what is not stored yet
+    vizcourse study 04 grey-attn_out-3 --again  # one, again
 
-Each experiment is written as soon as it is finished, and left out when the file has it already. All of them take about
-half an hour of processor time. For the photographs, CIFAR-10 must be there (`vizcourse doctor` says how).
+All of them take about half an hour of processor time. For the photographs, CIFAR-10 must be there (`vizcourse doctor` says
+how).
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
-import json
-import time
-from collections.abc import Callable
-from pathlib import Path
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,19 +20,17 @@ from torch import Tensor, nn
 from vizcourse.methods import activation_patching as patching
 from vizcourse.methods import attention
 from vizcourse.methods.activation_patching import METRICS, PatchingResult, measure
+from vizcourse.methods.intervals import bootstrap_bounds
 from vizcourse.models import load
 from vizcourse.models.zoo import WeightsError
+from vizcourse.studies import Cell, Part, Study
 from vizcourse.worlds import photos, scenes
 
-FILE = Path(__file__).with_name("study.json")
 SEED = 404  # the networks were trained on seed 1
 MANY, SOME = 1000, 128
 COLOURS = 16  # the first 16 classes differ from another one in nothing but colour
-
-
-def results() -> dict[str, dict]:
-    """What the studies found: name of the experiment -> its numbers, as `study` and the others return them."""
-    return json.loads(FILE.read_text())
+#: Its tokens are linear maps of patches; those of `vit-cifar10` come out of a convolutional stem.
+LINEAR = "vit-cifar10-linear"
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures
@@ -55,32 +50,47 @@ def partners(some: list) -> Tensor:
     return scenes.render([each.replace(colour=scenes.OWN_COLOUR[scenes.counterpart(each.object)]) for each in some], 96)
 
 
+def rivals(some: list) -> Tensor:
+    """The other class of each scene's pair, (N,)."""
+    return torch.tensor([scenes.CLASSES.index(scenes.counterpart(each.object)) for each in some])
+
+
+def touched(masks: Tensor) -> Tensor:
+    """The tokens that the object touches, (N, 6, 6), from where it is seen (N, 96, 96)."""
+    return torch.nn.functional.adaptive_max_pool2d(masks.float(), (6, 6)).bool()
+
+
 @functools.cache
-def photographs(count: int) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    images, labels, names = photos.cifar10("test", limit=count)
-    return images, labels, tuple(names)
+def photographs(count: int) -> tuple[Tensor, Tensor]:
+    return photos.cifar10("test", limit=count)[:2]
 
 
 # ---------------------------------------------------------------------------------------------------------- measurement
 
 
 def logits(
-    model: nn.Module, clean, corrupted, component: str, window: int, *, direction="denoising", tokens="all", batch: int = 64
-) -> tuple[Tensor, Tensor, Tensor]:
+    model: nn.Module, clean, corrupted, component: str, window: int, *, layers: Sequence[int] | None = None,
+    direction="denoising", tokens="all", batch: int = 64,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Logits of the patched runs (N, layers, classes), and of the clean and the corrupted run (N, classes)."""
-    parts = []
-    layers = len(patching.sites(model, component))
+    parts, depth = [], len(patching.sites(model, component))
+    chosen = range(depth) if layers is None else layers
     for start in range(0, len(clean), batch):
         rows = slice(start, start + batch)
         runs = patching.record(model, clean[rows], corrupted[rows], components=[component])
         some = tokens[rows] if isinstance(tokens, Tensor) else tokens
         if component == "heads":
-            groups = [[(component, layer, head)] for layer in range(layers) for head in range(runs.heads)]
+            groups = [[(component, layer, head)] for layer in chosen for head in range(runs.heads)]
         else:
-            groups = [[(component, each) for each in patching.window_layers(layer, window, layers)] for layer in range(layers)]
+            groups = [[(component, each) for each in patching.window_layers(layer, window, depth)] for layer in chosen]
         patched = torch.stack([runs.patch(cells, tokens=some, direction=direction) for cells in groups], dim=1)
         parts.append((patched, runs.clean, runs.corrupted))
     return tuple(torch.cat(each) for each in zip(*parts, strict=True))
+
+
+def each_layer(patched: Tensor, value: Callable[[Tensor], Tensor]) -> Tensor:
+    """A metric of patched runs (N, layers, classes) -> (N, layers)."""
+    return torch.stack([value(patched[:, layer]) for layer in range(patched.shape[1])], dim=1)
 
 
 def numbers(values: Tensor) -> list:
@@ -88,21 +98,19 @@ def numbers(values: Tensor) -> list:
 
 
 def averaged(values: Tensor) -> dict:
-    """Mean over pictures (N, …) and its 95 % interval, from the resamples of `PatchingResult`."""
-    none = values.new_zeros(len(values))
-    result = PatchingResult(values, none, none, (), "", 1, "denoising", "")
-    low, high = result.interval
-    return {"mean": numbers(result.mean), "low": numbers(low), "high": numbers(high), "pictures": len(values)}
+    """Mean over pictures (N, …) and its 95 % interval."""
+    low, high = bootstrap_bounds(values).to(values)
+    return {"mean": numbers(values.mean(dim=0)), "low": numbers(low), "high": numbers(high), "pictures": len(values)}
 
 
 def summary(result: PatchingResult) -> dict:
     """Means and 95 % intervals, rounded: what the lesson draws."""
-    total = PatchingResult(result.total[:, None], result.clean, result.corrupted, ("total",), "", 1, "denoising", result.metric)
+    total = averaged(result.total[:, None])
     return {
         "pictures": len(result.effects),
         "clean": round(float(result.clean.mean()), 4),
         "corrupted": round(float(result.corrupted.mean()), 4),
-        "total": numbers(torch.cat([total.mean, total.interval[:, 0]])),
+        "total": [total["mean"][0], total["low"][0], total["high"][0]],
         "mean": numbers(result.mean),
         "low": numbers(result.interval[0]),
         "high": numbers(result.interval[1]),
@@ -114,7 +122,7 @@ def summary(result: PatchingResult) -> dict:
     }
 
 
-def study(
+def in_all_metrics(
     model: nn.Module, clean, corrupted, targets: Tensor, component: str, window: int, *, direction="denoising", **options
 ) -> dict:
     """One sweep in all three metrics, for all pictures and for those of the classes with and without a colour of their own."""
@@ -128,12 +136,8 @@ def study(
         "right": {"clean": round(right[0], 4), "corrupted": round(right[1], 4)},
     }
     for metric in METRICS:
-
-        def value(outputs: Tensor, metric: str = metric) -> Tensor:
-            return measure(outputs, targets, metric, rival)
-
-        first, last = value(before), value(after)
-        each = torch.stack([value(patched[:, layer]) for layer in range(patched.shape[1])], dim=1)
+        value = functools.partial(measure, target=targets, metric=metric, against=rival)
+        first, last, each = value(before), value(after), each_layer(patched, value)
         effects = each - last[:, None] if direction == "denoising" else first[:, None] - each
         names = tuple(map(str, range(effects.shape[1])))
         result = PatchingResult(effects, first, last, names, component, window, direction, metric)
@@ -155,52 +159,36 @@ def study(
 
 # ---------------------------------------------------------------------------------------------------------- experiments
 
-#: Its tokens are linear maps of patches; those of `vit-cifar10` come out of a convolutional stem.
-LINEAR = "vit-cifar10-linear"
 
-EXPERIMENTS: dict[str, Callable[[], dict]] = {}
+def sweep(
+    component: str, window: int, count: int, *, by: str = "greyscale", strength: float = 0, network: str = "vit-scenes",
+    place: str | None = None, **options,
+) -> dict:  # fmt: skip
+    """One component, layer by layer, after one corruption, in one network.
 
-
-def grey(component: str, window: int, count: int, direction: str = "denoising") -> dict:
-    """Colour against greyscale: the seed's corruption, on scenes of all classes."""
-    _, images, targets, _ = drawn(count)
-    return study(load("vit-scenes"), images, patching.greyscale(images), targets, component, window, direction=direction)
-
-
-def photographs_grey(
-    component: str, window: int, count: int, direction: str = "denoising", network: str = "vit-cifar10"
-) -> dict:
-    """The seed's own pictures: colour against greyscale, on the test photographs of CIFAR-10."""
-    images, targets, _ = photographs(count)
-    return study(load(network), images, patching.greyscale(images), targets, component, window, direction=direction)
-
-
-def partner(component: str, window: int, count: int, direction: str = "denoising") -> dict:
-    """The colour of the other class of the pair, all else equal."""
-    some, images, targets, _ = drawn(count, colours_only=True)
-    return study(load("vit-scenes"), images, partners(some), targets, component, window, direction=direction)
-
-
-def blind(component: str, window: int, count: int) -> dict:
-    """Control: a network that has never seen a colour."""
-    _, images, targets, _ = drawn(count)
-    return study(load("vit-scenes-grey"), images, patching.greyscale(images), targets, component, window)
-
-
-def corrupted_by(kind: str, strength: float, component: str, count: int, network: str = "vit-scenes") -> dict:
-    """Other corruptions, as the seed proposes."""
-    model = load(network)
-    if network == "vit-scenes":
-        _, images, targets, masks = drawn(count)
+    Args:
+        by: the corruption, with its `strength`. "greyscale" is the project's; "partner" puts the colour of the other class of
+            the pair in its place, and takes scenes of the pairs only.
+        network: a name in the zoo; of those that know scenes, "vit-scenes-grey" is the control that never saw a colour.
+        place: the residual stream of some tokens only: "class" (token), the "object"'s, or the "background"'s.
+        options: `layers`, `direction`, as for `logits`.
+    """
+    model, some, masks = load(network), None, None
+    if "scenes" in network:
+        some, images, targets, masks = drawn(count, colours_only=by == "partner")
     else:
-        (images, targets, _), masks = photographs(count), None
+        images, targets = photographs(count)
     corrupted = {
+        "greyscale": lambda: patching.greyscale(images),
+        "partner": lambda: partners(some),
         "noise": lambda: patching.embedding_noise(model, images, strength),
         "blur": lambda: patching.blur(images, strength),
         "silhouette": lambda: patching.silhouette(images, masks),
         "shuffle": lambda: patching.shuffle_patches(images, int(strength)),
-    }[kind]()
-    return study(model, images, corrupted, targets, component, 3)
+    }[by]()
+    if place:
+        options["tokens"] = {"class": "class", "object": touched(masks), "background": ~touched(masks)}[place]
+    return in_all_metrics(model, images, corrupted, targets, component, window, **options)
 
 
 DONORS = ("own picture", "own colour, same object", "own colour, other object", "partner's colour, same object",
@@ -223,22 +211,19 @@ def donors(some: list) -> dict[str, list]:
     return found
 
 
-def transplant(component: str, window: int, count: int) -> dict:
+def transplant(count: int, layers: Sequence[int] | None = None) -> dict:
     """Activations of five donors in the greyscale run, which has no colour of its own: whose colour comes out?
 
     Logit difference between the class and its partner. "colour" and "object" are the two main effects of the crossed
     four: own colour minus partner's colour, same object minus other object, each averaged over the other factor.
     """
-    model = load("vit-scenes")
     some, images, targets, _ = drawn(count, colours_only=True)
-    rivals = torch.tensor([scenes.CLASSES.index(scenes.counterpart(each.object)) for each in some])
-    corrupted, found, effects = patching.greyscale(images), {"pictures": count, "window": window}, {}
+    corrupted, found, effects = patching.greyscale(images), {"pictures": count, "window": 3}, {}
     for name, lent in donors(some).items():
-        patched, _, after = logits(model, scenes.render(lent, 96), corrupted, component, window)
+        patched, _, after = logits(load("vit-scenes"), scenes.render(lent, 96), corrupted, "attn_out", 3, layers=layers)
         for metric in ("probability", "logit_difference"):
-            value = functools.partial(measure, target=targets, metric=metric, against=rivals)
-            each = torch.stack([value(patched[:, layer]) for layer in range(patched.shape[1])], dim=1)
-            effects[name, metric] = each - value(after)[:, None]
+            value = functools.partial(measure, target=targets, metric=metric, against=rivals(some))
+            effects[name, metric] = each_layer(patched, value) - value(after)[:, None]
             found.setdefault(metric, {})[name] = averaged(effects[name, metric])
     own, own_other, partner, partner_other = (effects[name, "logit_difference"] for name in DONORS[1:])
     found["colour"] = averaged((own + own_other - partner - partner_other) / 2)
@@ -247,46 +232,41 @@ def transplant(component: str, window: int, count: int) -> dict:
     return found
 
 
-def inside(part: str, count: int) -> dict:
+def inside(part: str, count: int, layers: Sequence[int] = range(12)) -> dict:
     """One part of each attention alone, all heads and tokens: its queries, keys, values, pattern, or all of it."""
     model = load("vit-scenes")
     some, images, targets, _ = drawn(count, colours_only=True)
     corrupted = partners(some)
-    rivals = torch.tensor([scenes.CLASSES.index(scenes.counterpart(each.object)) for each in some])
-    value = functools.partial(measure, target=targets, metric="logit_difference", against=rivals)
+    value = functools.partial(measure, target=targets, metric="logit_difference", against=rivals(some))
     parts = ("pattern", "value") if part == "all" else (part,)
     with torch.no_grad():
         before, after = (value(model(each)) for each in (images, corrupted))
     effects = torch.stack(
-        [value(attention.patch_parts(model, images, corrupted, parts, [layer])) - after for layer in range(12)], dim=1
+        [value(attention.patch_parts(model, images, corrupted, parts, [layer])) - after for layer in layers], dim=1
     )
     return summary(PatchingResult(effects, before, after, (), part, 1, "denoising", "logit_difference"))
 
 
-def token_map(count: int) -> dict:
+def token_map(count: int, layers: Sequence[int] = range(0, 12, 2)) -> dict:
     """One token of the residual stream at a time: how much of what all places give back comes from the object's own?"""
     model = load("vit-scenes")
     some, images, targets, masks = drawn(count, colours_only=True)
-    touched = torch.nn.functional.adaptive_max_pool2d(masks.float(), (6, 6)).bool().flatten(1)
-    rivals = torch.tensor([scenes.CLASSES.index(scenes.counterpart(each.object)) for each in some])
-    corrupted = partners(some)
+    objects, corrupted, against = touched(masks).flatten(1), partners(some), rivals(some)
     shares = []
     for number in range(count):
-        places = one_token_each(
-            model, images[number], corrupted[number], int(targets[number]), int(rivals[number]), layers=range(0, 12, 2)
-        )
+        pair = images[number], corrupted[number]
+        places = one_token_each(model, *pair, int(targets[number]), int(against[number]), layers=layers)
         total = places[:, 1:].clamp(min=0).sum(dim=1).clamp(min=1e-6)
-        own = places[:, 1:].clamp(min=0)[:, touched[number]].sum(dim=1) / total
+        own = places[:, 1:].clamp(min=0)[:, objects[number]].sum(dim=1) / total
         shares.append(torch.stack([own, places[:, 1:].sum(dim=1), places[:, 0]]))
-    shares = torch.stack(shares)
     names = ("share of the object's tokens", "sum over places", "class token")
-    return {name: averaged(shares[:, row]) for row, name in enumerate(names)} | {
-        "layers": list(range(0, 12, 2)),
-        "tokens of the object": round(float(touched.float().mean()), 4),
+    return {name: averaged(values) for name, values in zip(names, torch.stack(shares, dim=1), strict=True)} | {
+        "layers": list(layers),
+        "tokens of the object": round(float(objects.float().mean()), 4),
     }
 
 
-def one_token_each(model, clean: Tensor, corrupted: Tensor, target: int, rival: int, *, layers) -> Tensor:
+def one_token_each(model, clean: Tensor, corrupted: Tensor, target: int, rival: int, *, layers: Iterable[int]) -> Tensor:
     """Normalised logit difference (layers, tokens) of one picture (3, H, W), one token of the residual stream at a time."""
     tokens = model.seq_length
     runs = patching.record(model, clean[None].expand(tokens, -1, -1, -1), corrupted[None].expand(tokens, -1, -1, -1),
@@ -306,53 +286,32 @@ def one_token_each(model, clean: Tensor, corrupted: Tensor, target: int, rival: 
     return torch.stack(rows)
 
 
-def single_heads(count: int, corruption: str = "grey") -> dict:
-    some, images, targets, _ = drawn(count, colours_only=True)
-    corrupted = partners(some) if corruption == "partner" else patching.greyscale(images)
-    return study(load("vit-scenes"), images, corrupted, targets, "heads", 1)
-
-
-def where(place: str, count: int) -> dict:
-    """The residual stream of some tokens only: class token, the object's tokens, all other patches."""
-    some, images, targets, masks = drawn(count, colours_only=True)
-    touched = torch.nn.functional.adaptive_max_pool2d(masks.float(), (6, 6)).bool()
-    tokens = {"class": "class", "object": touched, "background": ~touched}[place]
-    return study(load("vit-scenes"), images, partners(some), targets, "resid", 1, tokens=tokens)
-
-
-def where_difference(count: int) -> dict:
+def where_difference(count: int, layers: Sequence[int] | None = None) -> dict:
     """Class token minus the object's tokens, picture by picture: from which layer on does it give back more?"""
-    model = load("vit-scenes")
     some, images, targets, masks = drawn(count, colours_only=True)
-    touched = torch.nn.functional.adaptive_max_pool2d(masks.float(), (6, 6)).bool()
-    corrupted, found = partners(some), {}
-    outputs = {
-        name: logits(model, images, corrupted, "resid", 1, tokens=tokens)[0]
-        for name, tokens in {"class": "class", "object": touched}.items()
-    }
-    rivals = torch.tensor([scenes.CLASSES.index(scenes.counterpart(each.object)) for each in some])
+    runs = [
+        logits(load("vit-scenes"), images, partners(some), "resid", 1, tokens=tokens, layers=layers)[0]
+        for tokens in ("class", touched(masks))
+    ]
+    found = {}
     for metric in ("probability", "logit_difference"):
-        values = {
-            name: torch.stack([measure(each[:, layer], targets, metric, rivals) for layer in range(each.shape[1])], dim=1)
-            for name, each in outputs.items()
-        }
-        found[metric] = averaged(values["class"] - values["object"])
+        value = functools.partial(measure, target=targets, metric=metric, against=rivals(some))
+        found[metric] = averaged(each_layer(runs[0], value) - each_layer(runs[1], value))
     return found
 
 
 def approximation(component: str, count: int) -> dict:
     """Attribution patching, to be compared with the exact sweep of the same pictures (window 1)."""
     _, images, targets, _ = drawn(count)
-    corrupted, found = patching.greyscale(images), {"component": component, "window": 1}
+    runs, found = (load("vit-scenes"), images, patching.greyscale(images), targets), {"component": component, "window": 1}
     for metric in ("probability", "logit_difference"):
-        options = {"component": component, "window": 1, "metric": metric}
-        exact = patching.sweep(load("vit-scenes"), images, corrupted, targets, progress=False, batch=64, **options)
-        quick = patching.attribute(load("vit-scenes"), images, corrupted, targets, batch=64, **options)
+        options = {"component": component, "window": 1, "metric": metric, "batch": 64}
+        exact, quick = patching.sweep(*runs, progress=False, **options), patching.attribute(*runs, **options)
         pairs = torch.stack([exact.effects.flatten(), quick.effects.flatten()])
         means = torch.stack([exact.mean.flatten(), quick.mean.flatten()])
         found[metric] = {
-            "exact": [round(value, 4) for value in means[0].tolist()],
-            "approximate": [round(value, 4) for value in means[1].tolist()],
+            "exact": numbers(means[0]),
+            "approximate": numbers(means[1]),
             "correlation of the means": round(float(torch.corrcoef(means)[0, 1]), 4),
             "correlation of single effects": round(float(torch.corrcoef(pairs)[0, 1]), 4),
             "pictures": count,
@@ -363,33 +322,31 @@ def approximation(component: str, count: int) -> dict:
 def direct_paths(count: int) -> dict:
     """What each attention and MLP tells the logits directly, beside its whole effect."""
     some, images, targets, _ = drawn(count, colours_only=True)
+    runs, options = (load("vit-scenes"), images, partners(some), targets), {"metric": "logit_difference", "batch": 64}
     found = {"pictures": count}
     for component in ("attn_out", "mlp_out"):
-        options = {"metric": "logit_difference", "batch": 64}
-        model, corrupted = load("vit-scenes"), partners(some)
-        rivals = torch.tensor([scenes.CLASSES.index(scenes.counterpart(each.object)) for each in some])
-        whole = patching.sweep(
-            model, images, corrupted, targets, component=component, window=1, against=rivals, progress=False, **options
-        )
-        direct = [
-            patching.path_patch(
-                model, images, corrupted, targets, (component, layer), "logits", against=rivals, **options
-            ).mean()
-            for layer in range(len(whole.layers))
-        ]
+        whole = patching.sweep(*runs, component=component, window=1, against=rivals(some), progress=False, **options)
+        direct = torch.stack([direct_path(component, layer, count).mean() for layer in range(len(whole.layers))])
         found[component] = {
-            "whole": [round(value, 4) for value in whole.mean.tolist()],
-            "direct": [round(float(value), 4) for value in direct],
+            "whole": numbers(whole.mean),
+            "direct": numbers(direct),
             "total": round(float(whole.total.mean()), 4),
         }
     return found
+
+
+def direct_path(component: str, layer: int, count: int) -> Tensor:
+    """What one attention or MLP tells the logits directly, in logit difference against the partner class, (N,)."""
+    some, images, targets, _ = drawn(count, colours_only=True)
+    options = {"against": rivals(some), "metric": "logit_difference", "batch": 64}
+    return patching.path_patch(load("vit-scenes"), images, partners(some), targets, (component, layer), "logits", **options)
 
 
 def accuracy_in_grey(count: int) -> dict:
     """How often each network is right, in colour and in greyscale, on the pictures of the studies."""
     found = {}
     for name in ("vit-scenes", "vit-cifar10"):
-        images, targets = photographs(count)[:2] if name == "vit-cifar10" else drawn(count)[1:3]
+        images, targets = photographs(count) if name == "vit-cifar10" else drawn(count)[1:3]
         model = load(name)
         for kind, some in {"colour": images, "grey": patching.greyscale(images)}.items():
             with torch.no_grad():
@@ -398,80 +355,109 @@ def accuracy_in_grey(count: int) -> dict:
     return found
 
 
-def register(many: int = MANY, some: int = SOME) -> None:
-    """All experiments, the most important first."""
-    plan: list[tuple[str, Callable[[], dict]]] = [
-        ("grey-attn_out-3", lambda: grey("attn_out", 3, many)),
-        ("photos-attn_out-3", lambda: photographs_grey("attn_out", 3, many)),
-        ("photos-attn_out-1", lambda: photographs_grey("attn_out", 1, many)),
-        ("grey-attn_out-1", lambda: grey("attn_out", 1, many)),
-        ("partner-attn_out-3", lambda: partner("attn_out", 3, some)),
-        ("partner-attn_out-1", lambda: partner("attn_out", 1, some)),
-        ("transplant", lambda: transplant("attn_out", 3, some)),
-        ("linear-attn_out-3", lambda: photographs_grey("attn_out", 3, many, network=LINEAR)),
-        ("linear-attn_out-1", lambda: photographs_grey("attn_out", 1, many, network=LINEAR)),
-        ("photos-attn_out-5", lambda: photographs_grey("attn_out", 5, many)),
-        ("photos-attn_out-2", lambda: photographs_grey("attn_out", 2, many)),
-        ("where-difference", lambda: where_difference(some)),
-        *((f"inside-{part}", functools.partial(inside, part, some // 2)) for part in (*attention.PARTS, "all")),
-        ("token-map", lambda: token_map(some // 4)),
-        ("grey-attn_out-3-noising", lambda: grey("attn_out", 3, some, "noising")),
-        # Denoising on the very pictures of the noising study, so that the two directions can be compared.
-        ("grey-attn_out-3-some", lambda: grey("attn_out", 3, some)),
-        ("grey-mlp_out-3", lambda: grey("mlp_out", 3, some)),
-        ("grey-mlp_out-1", lambda: grey("mlp_out", 1, some)),
-        ("partner-mlp_out-3", lambda: partner("mlp_out", 3, some)),
-        ("photos-mlp_out-3", lambda: photographs_grey("mlp_out", 3, some)),
-        ("photos-attn_out-3-noising", lambda: photographs_grey("attn_out", 3, some, "noising")),
-        ("noise-3-attn_out", lambda: corrupted_by("noise", 3, "attn_out", some)),
-        ("where-class", lambda: where("class", some)),
-        ("where-object", lambda: where("object", some)),
-        ("where-background", lambda: where("background", some)),
-        ("heads-partner", lambda: single_heads(some // 2, "partner")),
-        ("approximation-attn_out", lambda: approximation("attn_out", some)),
-        ("approximation-mlp_out", lambda: approximation("mlp_out", some)),
-        ("blur-2-attn_out", lambda: corrupted_by("blur", 2, "attn_out", some)),
-        ("silhouette-attn_out", lambda: corrupted_by("silhouette", 0, "attn_out", some)),
-        ("shuffle-16-attn_out", lambda: corrupted_by("shuffle", 16, "attn_out", some)),
-        ("noise-1-attn_out", lambda: corrupted_by("noise", 1, "attn_out", some)),
-        ("grey-attn_out-5", lambda: grey("attn_out", 5, many)),
-        ("grey-attn_out-2", lambda: grey("attn_out", 2, many)),
-        ("photos-noise-3-attn_out", lambda: corrupted_by("noise", 3, "attn_out", some, "vit-cifar10")),
-        ("photos-blur-1-attn_out", lambda: corrupted_by("blur", 1, "attn_out", some, "vit-cifar10")),
-        ("approximation-heads", lambda: approximation("heads", some // 2)),
-        ("direct-paths", lambda: direct_paths(some // 2)),
-        ("accuracy", lambda: accuracy_in_grey(many)),
-        ("blind-attn_out-3", lambda: blind("attn_out", 3, some)),
-    ]
-    EXPERIMENTS.update(plan)
+# ------------------------------------------------------------------------------------------------------ measured afresh
+
+FEW = 24  # pictures, the first ones of each study
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="experiments to run again; all that are not in the file yet by default")
-    parser.add_argument("--pictures", type=int, help="a trial with so few pictures, printed instead of written")
-    parser.add_argument("--list", action="store_true", help="print the names of the experiments")
-    options = parser.parse_args()
-    register(*(options.pictures, options.pictures) if options.pictures else ())
-    if options.list:
-        print("\n".join(EXPERIMENTS))
-        return
-    found = results() if FILE.exists() else {}
-    for name in options.names or [name for name in EXPERIMENTS if options.pictures or name not in found]:
-        started, processor = time.perf_counter(), time.process_time()
-        try:
-            entry = EXPERIMENTS[name]()
-        except (photos.PhotosUnavailable, WeightsError) as reason:
-            print(f"{name}: left out. {reason}", flush=True)
-            continue
-        seconds = f"{time.perf_counter() - started:.0f} s, {time.process_time() - processor:.0f} s of processor time"
-        print(f"{name}: {seconds}", flush=True)
-        if options.pictures:
-            print(json.dumps(entry)[:400])
-            continue
-        found = (results() if FILE.exists() else {}) | {name: entry}
-        FILE.write_text(json.dumps(found, indent=None, separators=(",", ":")).replace('},"', '},\n"') + "\n")
+def strongest_again(name: str, path: Sequence[str], count: int) -> Cell:
+    """The strongest layer on the first `count` pictures: the very number where these are all.
+
+    All would mostly take too long. Fewer must lie in the stored interval, made as wide as so few pictures are worth: times
+    the root of how many times fewer they are, and half as much again (some three standard errors).
+    """
+    part, whole = STUDY.parts[name], STUDY.stored(name)
+    stored, layers = functools.reduce(operator.getitem, path, whole), whole.get("layers", range(12))
+    index = max(range(len(stored["mean"])), key=stored["mean"].__getitem__)
+    layer, head = divmod(index, len(stored["mean"]) // len(layers))
+    again = part.measure(**{**part.settings, "count": count, "layers": [layers[layer]]})
+    measured = functools.reduce(operator.getitem, path, again)["mean"][head]
+    mean, low, high = (stored[key][index] for key in ("mean", "low", "high"))
+    what = f"layer {layers[layer]}, {count} pictures"
+    if count == stored["pictures"]:
+        return Cell.near(what, measured, mean, 1e-3)
+    wider = 1.5 * math.sqrt(stored["pictures"] / count)
+    return Cell(what, measured, mean - wider * (mean - low), mean + wider * (high - mean))
 
 
-if __name__ == "__main__":
-    main()
+def approximation_again(component: str) -> Cell:
+    """The strongest approximate effect on the first few pictures, which say themselves how much they differ."""
+    stored = STUDY.stored(f"approximation-{component}")["probability"]["approximate"]
+    index = max(range(len(stored)), key=stored.__getitem__)
+    _, images, targets, _ = drawn(FEW)
+    quick = patching.attribute(load("vit-scenes"), images, patching.greyscale(images), targets, component=component)
+    effects = quick.effects.flatten(1)[:, index]
+    tolerance = 3 * float(effects.std()) / math.sqrt(FEW)
+    return Cell.near(f"effect {index}, {FEW} pictures", effects.mean(), stored[index], tolerance)
+
+
+def direct_path_again() -> Cell:
+    """One path, on all the study's pictures: the very number."""
+    stored = STUDY.stored("direct-paths")
+    again = direct_path("attn_out", 3, stored["pictures"]).mean()
+    return Cell.near("attention 3 to the logits", again, stored["attn_out"]["direct"][3], 1e-3)
+
+
+def accuracy_again() -> Iterator[Cell]:
+    """The accuracy on the first hundred pictures: within three standard errors of that on a thousand."""
+    for name, again in accuracy_in_grey(100).items():
+        stored = STUDY.stored("accuracy")[name]
+        yield Cell.near(name, again, stored, 3 * math.sqrt(stored * (1 - stored) / 100))
+
+
+# ----------------------------------------------------------------------------------------------------------------- plan
+
+
+def _part(measure: Callable[..., dict], cell: Callable, count: int, **settings) -> Part:
+    return Part(measure, {"count": count, **settings}, quick={"count": 6}, cell=cell)
+
+
+def _layers(name: str, measure: Callable[..., dict], count: int, *path: str, few: int = FEW, **settings) -> dict[str, Part]:
+    """A part with an effect for each layer, found under `path`; its cell takes `few` pictures."""
+    return {name: _part(measure, functools.partial(strongest_again, name, path, few), count, **settings)}
+
+
+def _sweep(name: str, component: str, window: int, count: int, **settings) -> dict[str, Part]:
+    return _layers(name, sweep, count, "probability", "all", component=component, window=window, **settings)
+
+
+def _plan() -> dict[str, Part]:
+    parts: dict[str, Part] = {}
+    for window in (3, 1, 5, 2):
+        parts |= _sweep(f"grey-attn_out-{window}", "attn_out", window, MANY)
+        parts |= _sweep(f"photos-attn_out-{window}", "attn_out", window, MANY, network="vit-cifar10")
+    for window in (3, 1):
+        parts |= _sweep(f"partner-attn_out-{window}", "attn_out", window, SOME, by="partner")
+        parts |= _sweep(f"linear-attn_out-{window}", "attn_out", window, MANY, network=LINEAR)
+        parts |= _sweep(f"grey-mlp_out-{window}", "mlp_out", window, SOME)
+    parts |= _sweep("partner-mlp_out-3", "mlp_out", 3, SOME, by="partner")
+    parts |= _sweep("photos-mlp_out-3", "mlp_out", 3, SOME, network="vit-cifar10")
+    parts |= _sweep("blind-attn_out-3", "attn_out", 3, SOME, network="vit-scenes-grey")
+    # Denoising on the very pictures of the noising study, so that the two directions can be compared.
+    parts |= _sweep("grey-attn_out-3-some", "attn_out", 3, SOME, few=SOME)
+    parts |= _sweep("grey-attn_out-3-noising", "attn_out", 3, SOME, direction="noising")
+    parts |= _sweep("photos-attn_out-3-noising", "attn_out", 3, SOME, network="vit-cifar10", direction="noising")
+    for by, strength in (("noise", 3), ("noise", 1), ("blur", 2), ("shuffle", 16)):
+        parts |= _sweep(f"{by}-{strength}-attn_out", "attn_out", 3, SOME, by=by, strength=strength)
+    parts |= _sweep("silhouette-attn_out", "attn_out", 3, SOME, by="silhouette")
+    for by, strength in (("noise", 3), ("blur", 1)):
+        parts |= _sweep(
+            f"photos-{by}-{strength}-attn_out", "attn_out", 3, SOME, network="vit-cifar10", by=by, strength=strength
+        )
+    for place in ("class", "object", "background"):
+        parts |= _sweep(f"where-{place}", "resid", 1, SOME, by="partner", place=place)
+    parts |= _sweep("heads-partner", "heads", 1, SOME // 2, by="partner")
+    parts |= _layers("where-difference", where_difference, SOME, "logit_difference")
+    parts |= _layers("transplant", transplant, SOME, "colour", few=FEW // 2)
+    parts |= _layers("token-map", token_map, SOME // 4, "share of the object's tokens", few=4)
+    for name in (*attention.PARTS, "all"):
+        parts |= _layers(f"inside-{name}", inside, SOME // 2, few=SOME // 2, part=name)
+    for name, count in (("attn_out", SOME), ("mlp_out", SOME), ("heads", SOME // 2)):
+        cell = functools.partial(approximation_again, name)
+        parts[f"approximation-{name}"] = _part(approximation, cell, count, component=name)
+    parts["direct-paths"] = _part(direct_paths, direct_path_again, SOME // 2)
+    parts["accuracy"] = _part(accuracy_in_grey, accuracy_again, MANY)
+    return parts
+
+
+STUDY = Study(__file__, _plan(), unavailable=(photos.PhotosUnavailable, WeightsError))
