@@ -31,10 +31,13 @@ _CONVOLUTIONS = (functional.conv1d, functional.conv2d, functional.conv3d)
 _REFUSED = {
     "GELU": (functional.gelu,),
     "SiLU": (functional.silu,),
-    "sigmoid": (torch.sigmoid, Tensor.sigmoid, functional.sigmoid),
+    "hardswish": (functional.hardswish,),
+    "softplus, ELU or the like": (functional.softplus, functional.elu, functional.selu, functional.celu, functional.mish),
+    "sigmoid": (torch.sigmoid, Tensor.sigmoid, functional.sigmoid, functional.hardsigmoid),
     "tanh": (torch.tanh, Tensor.tanh, functional.tanh),
     "softmax": (functional.softmax, torch.softmax, Tensor.softmax),
     "layer normalization": (functional.layer_norm,),
+    "group normalization": (functional.group_norm, functional.instance_norm),
     "attention": (functional.multi_head_attention_forward, functional.scaled_dot_product_attention),
 }
 
