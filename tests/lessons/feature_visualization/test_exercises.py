@@ -96,6 +96,20 @@ def test_fooling_by_long_steps_is_as_right_as_by_short_ones():
     assert lesson.FOOLING.verdict(long).status == SOLVED
 
 
+def test_fooling_is_judged_as_the_next_cell_calls_it():
+    right = moved_by(lambda now, gradient, picture, budget: kept(now + budget * gradient.sign(), picture, budget))
+
+    def without_defaults(model, layer, channel, picture, budget, steps):
+        return right(model, layer, channel, picture, budget, steps)
+
+    def generous(model, layer, channel, picture, budget=12, steps=10):
+        return right(model, layer, channel, picture, budget, steps)
+
+    for wrong in (without_defaults, generous):
+        verdict = lesson.FOOLING.verdict(wrong)
+        assert verdict.mistake is None and "in the first line" in verdict.text
+
+
 @pytest.mark.parametrize(
     ("exercise", "wrong", "mistake"),
     [

@@ -64,13 +64,17 @@ def concept_effects(layer, channel, factor):
     return dict(mean_effects(layer, channel, word(factor), tuple(VALUES[word(factor)])))
 
 
+def _changes(layer, channel, before, settings):
+    """By how much each setting of factors changes the channel in each scene, in standard deviations, (settings, scenes)."""
+    changed = [scene.replace(**setting) for setting in settings for scene in before]
+    means = channel_means(scenes.render(before + changed, size=96), layer, channel).view(-1, len(before))
+    return (means[1:] - means[0]) / ordinary(layer, channel).std()
+
+
 @functools.cache
 def mean_effects(layer, channel, factor, values):
-    before = scenes.sample(6, seed=2606, object=ANYTHING)
-    changed = [scene.replace(**{factor: value}) for value in values for scene in before]
-    means = channel_means(scenes.render(before + changed, size=96), layer, channel).view(-1, len(before))
-    changes = (means[1:] - means[0]).mean(dim=1) / ordinary(layer, channel).std()
-    found = {value: round(float(change), 2) for value, change in zip(values, changes, strict=True)}
+    changes = _changes(layer, channel, scenes.sample(6, seed=2606, object=ANYTHING), [{factor: value} for value in values])
+    found = {value: round(float(change), 2) for value, change in zip(values, changes.mean(dim=1), strict=True)}
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
 
@@ -82,14 +86,11 @@ def object_by_colour(layer, channel, objects, colours, count=16):
     Returns:
         {object: {colour: (mean change, half of its 95 % interval)}} in standard deviations, as in `concept_effects`.
     """
-    before = scenes.sample(count, seed=2608, object=ANYTHING)
-    pairs = [(name, colour) for name in objects for colour in colours if _may_have(name, colour)]
-    changed = [scene.replace(object=name, colour=colour) for name, colour in pairs for scene in before]
-    means = channel_means(scenes.render(before + changed, size=96), layer, channel).view(-1, count)
-    changes = (means[1:] - means[0]) / ordinary(layer, channel).std()
+    pairs = [{"object": name, "colour": colour} for name in objects for colour in colours if _may_have(name, colour)]
+    changes = _changes(layer, channel, scenes.sample(count, seed=2608, object=ANYTHING), pairs)
     found = {name: {} for name in objects}
-    for (name, colour), each in zip(pairs, changes, strict=True):
-        found[name][colour] = (float(each.mean()), float(1.96 * each.std() / count**0.5))
+    for pair, each in zip(pairs, changes, strict=True):
+        found[pair["object"]][pair["colour"]] = (float(each.mean()), float(1.96 * each.std() / count**0.5))
     return found
 
 
