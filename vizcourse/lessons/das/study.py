@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
@@ -287,29 +286,35 @@ def mixed_again() -> Iterator[Cell]:
 # --- the parts --------------------------------------------------------------------------------------------------------
 
 
-def of_networks(
-    part: str,
-    names: Sequence[str],
-    measure: Callable[..., dict],
-    quick: dict[str, Any],
-    again: Callable[[str], Iterator[Cell]],
-    of: Sequence[str],
-    costly: Mapping[str, Any] | None = None,
-) -> dict[str, Part]:
-    """A part of the study for each network.
-
-    Args:
-        again, of: what measures a number again, and in which networks.
-        costly: settings for the large network, in which a step runs many layers.
-    """
+def of_networks() -> dict[str, Part]:
+    """Each measurement in each of its networks."""
+    small, colour, every = {"pairs": 6, "steps": 5}, "shapes-cue-colour", "shapes-cue-all"
+    # What measures, in which networks; its settings in the large one, where a step runs many layers; its settings for a
+    # trial; what measures a number again, and in which networks.
+    plan = {
+        "truth": (truth, NETWORKS, {}, {"count": 12}, truth_again, NETWORKS[1:]),
+        "table": (
+            table, NETWORKS, {"untrained_pairs": 24, "boundless": False}, small | {"untrained_pairs": 6}, table_again, [every],
+        ),
+        "dimensions": (dimensions, (colour, every, RESNET), {"pairs": 24}, small, dimensions_again, [colour]),
+        "layers": (
+            layers, (colour, "shapes-cue-type", every, RESNET),
+            {"sites": ("layer1", "layer3", SITE), "pairs": 12, "steps": 25, "untrained": False}, small, layers_again, [colour],
+        ),
+        "places": (places, (colour, every), {}, small, places_again, [colour]),
+        "class dimensions": (
+            class_dimensions, (PHOTOS,), {}, {"split": (50, 50), "dims": [2], "steps": 5}, class_dimensions_again, [PHOTOS],
+        ),
+    }  # fmt: skip
     return {
         f"{part}/{name}": Part(
             measure,
-            {"name": name, **((costly or {}) if name == RESNET else {})},
+            {"name": name} | (costly if name == RESNET else {}),
             quick,
-            functools.partial(again, name) if name in of else None,
+            functools.partial(again, name) if name in names_again else None,
             path=("networks", name, part),
         )
+        for part, (measure, names, costly, quick, again, names_again) in plan.items()
         for name in names
     }
 
@@ -320,56 +325,21 @@ def mixed(mix: Sequence[float], seed: int) -> str:
 
 def of_graded() -> dict[str, Part]:
     """Networks that learned nothing, and networks that learned from mixed cues, a part each."""
-    quick, file = {"setting": (4, 12, 3)}, {"file": "graded.json"}
-    parts = {
-        f"untrained/{seed}": Part(graded.untrained, {"seed": seed}, quick, path=(f"untrained {seed}",), **file)
-        for seed in range(graded.UNTRAINED)
-    }
-    quick = {**quick, "count": 128, "epochs": 1}
+    quick, parts = {"setting": (4, 12, 3)}, {}
+    for seed in range(graded.UNTRAINED):
+        again = untrained_again if seed == 0 else None
+        path = (f"untrained {seed}",)
+        parts[f"untrained/{seed}"] = Part(graded.untrained, {"seed": seed}, quick, again, path, "graded.json")
+    quick = quick | {"count": 128, "epochs": 1}
     for seed, mix in itertools.product(range(graded.SEEDS), graded.MIXES):
-        key = mixed(mix, seed)
-        parts[f"mixed/{key}"] = Part(graded.trained, {"mix": mix, "seed": seed}, quick, path=(key,), **file)
-    for name, again in (("untrained/0", untrained_again), (f"mixed/{mixed(graded.MIXES[0], 0)}", mixed_again)):
-        parts[name] = replace(parts[name], cell=again)
+        key, again = mixed(mix, seed), mixed_again if (seed, mix) == (0, graded.MIXES[0]) else None
+        parts[f"mixed/{key}"] = Part(graded.trained, {"mix": mix, "seed": seed}, quick, again, (key,), "graded.json")
     return parts
 
 
-SMALL = {"pairs": 6, "steps": 5}
-COLOUR, ALL = "shapes-cue-colour", "shapes-cue-all"
 STUDY = Study(
     __file__,
-    {
-        **of_networks("truth", NETWORKS, truth, {"count": 12}, truth_again, of=NETWORKS[1:]),
-        **of_networks(
-            "table",
-            NETWORKS,
-            table,
-            SMALL | {"untrained_pairs": 6},
-            table_again,
-            [ALL],
-            {"untrained_pairs": 24, "boundless": False},
-        ),
-        **of_networks("dimensions", (COLOUR, ALL, RESNET), dimensions, SMALL, dimensions_again, [COLOUR], {"pairs": 24}),
-        **of_networks(
-            "layers",
-            (COLOUR, "shapes-cue-type", ALL, RESNET),
-            layers,
-            SMALL,
-            layers_again,
-            [COLOUR],
-            {"sites": ("layer1", "layer3", SITE), "pairs": 12, "steps": 25, "untrained": False},
-        ),
-        **of_networks("places", (COLOUR, ALL), places, SMALL, places_again, [COLOUR]),
-        **of_networks(
-            "class dimensions",
-            (PHOTOS,),
-            class_dimensions,
-            {"split": (50, 50), "dims": [2], "steps": 5},
-            class_dimensions_again,
-            [PHOTOS],
-        ),
-        **of_graded(),
-    },
+    of_networks() | of_graded(),
     about={"pairs": PAIRS, "dim": DIM, "site": SITE, "steps": STEPS},
     unavailable=(photos.PhotosUnavailable,),
 )

@@ -140,15 +140,14 @@ def _rotation_problem(found, loss, start, steps, rate):
     worst = max(given, key=off)
     if off(worst) > 1e-3:
         detail = f"At worst, an entry of RᵀR was {off(worst):.2g} from where it should be."
-        if unit(worst, 0):
-            return Problem(detail, mistake="lengths-only")
-        if unit(worst, 1):
-            return Problem(detail, mistake="rows")
-        if off(given[0]) < 1e-3:
-            return Problem(detail, mistake="before-only")
-        if off(found) < 1e-3:
-            return Problem(detail, mistake="after-only")
-        return Problem(detail, mistake="free")
+        kinds = {
+            "lengths-only": unit(worst, 0),
+            "rows": unit(worst, 1),
+            "before-only": off(given[0]) < 1e-3,
+            "after-only": off(found) < 1e-3,
+            "free": True,
+        }
+        return Problem(detail, mistake=_first(kinds))
     if off(found.float()) > 1e-3:
         return Problem(mistake="raw-returned")
     if found.requires_grad:
@@ -159,33 +158,34 @@ def _rotation_problem(found, loss, start, steps, rate):
     return _steps_problem(loss, given, steps, rate) or _end_problem(loss, given, found, steps)
 
 
+def _first(kinds):
+    """The name of the first mistake that holds, None where none does."""
+    return next((name for name, holds in kinds.items() if holds), None)
+
+
 def _steps_problem(loss, given, steps, rate):
     """What the optimizer's steps were like; nothing where a loop does without PyTorch's optimizers."""
     still = all(torch.equal(each, given[0]) for each in given)
     taken = [source for _, _, sources in loss.steps for source in sources]
     if len(given) == 1 and len(loss.steps) <= 1 and steps > 1:
         return Problem(f"With `steps={steps}`, `loss` was called once.", mistake="steps")
-    if still and not loss.backward:
-        return Problem(mistake="no-backward")
-    if still and not loss.steps:
-        return Problem(mistake="no-step")
+    if still and not (loss.backward and loss.steps):
+        return Problem(mistake="no-step" if loss.backward else "no-backward")
     if not loss.steps:
         return None
-    if "cleared" in taken[:3]:
-        return Problem(mistake="cleared")
-    if taken[0] == "too early":
+    if taken[0] == "too early" and "cleared" not in taken[:3]:
         return "The optimizer steps before there is a gradient: first the loss, then its `backward()`, then `step()`."
-    if "another tensor" in taken[:3]:
-        return Problem(mistake="stuck")
-    if still:
-        return Problem(mistake="once")
-    if len({id(optimizer) for optimizer, _, _ in loss.steps}) > 1:
-        return Problem(mistake="new-optimizer")
-    if "minus" in taken[:1] or loss.steps[0][0].param_groups[0].get("maximize"):
-        return Problem(mistake="uphill")
-    if taken[1:4] == ["sum"] * 3:
-        return Problem(mistake="accumulated")
     late = given[len(given) // 2 :]
+    kinds = {
+        "cleared": "cleared" in taken[:3],
+        "stuck": "another tensor" in taken[:3],
+        "once": still,
+        "new-optimizer": len({id(optimizer) for optimizer, _, _ in loss.steps}) > 1,
+        "uphill": "minus" in taken[:1] or loss.steps[0][0].param_groups[0].get("maximize"),
+        "accumulated": taken[1:4] == ["sum"] * 3,
+    }
+    if mistake := _first(kinds):
+        return Problem(mistake=mistake)
     if len(late) > 2 and all(torch.equal(each, late[0]) for each in late):
         return Problem(mistake="stuck")
     optimizer, own_rate, _ = loss.steps[0]
