@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vizcourse import plotting
 from vizcourse.hooks import capture, replay
 from vizcourse.methods.convolution import gradient_field, output_size
-from vizcourse.widgets import Explorer, Notice, row
+from vizcourse.widgets import Explorer, Notice, choice, column, row, slider, switch, text
 from vizcourse.worlds import photos, shapes
 
 #: Kernels worth trying first, by name; each fits into 3 × 3 or 5 × 5.
@@ -41,6 +41,8 @@ PRESETS: dict[str, list[list[float]]] = {
     ],
 }
 OWN_KERNEL, OWN_PICTURE = "my own", "my upload"
+#: How much of red, green and blue the kernel sees.
+CHANNELS = {"grey": [0.299, 0.587, 0.114], "red": [1.0, 0, 0], "green": [0, 1.0, 0], "blue": [0, 0, 1.0]}
 
 
 @functools.cache
@@ -58,13 +60,11 @@ def _picture(name: str, size: int = 128) -> Tensor:
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """A picture ``(H, W)``, a kernel, what the kernel makes of it, and the kernel's total."""
+    """A picture ``(H, W)``, a kernel, and what the kernel makes of it."""
 
     picture: Tensor
     kernel: Tensor
     values: Tensor
-    stride: int
-    padding: int
 
 
 class KernelLab(Explorer):
@@ -75,7 +75,6 @@ class KernelLab(Explorer):
 
     def make_controls(self) -> dict[str, Any]:
         samples = [name for name in ("cat", "astronaut", "coffee", "brick", "coins") if name in photos.samples(grey=True)]
-        style = {"description_width": "initial"}
         cells = {
             f"cell_{r}{c}": ipywidgets.FloatText(
                 value=float((r, c) == (2, 2)),
@@ -93,18 +92,14 @@ class KernelLab(Explorer):
             accept="image/*", multiple=False, description="Upload a picture", layout=ipywidgets.Layout(width="170px")
         )
         return {
-            "picture": ipywidgets.Dropdown(
-                options=["shapes", "stripes", *samples, OWN_PICTURE], description="Picture", style=style
-            ),
+            "picture": choice("Picture", ["shapes", "stripes", *samples, OWN_PICTURE]),
             "upload": self.upload,
-            "colour": ipywidgets.Dropdown(options=["grey", "red", "green", "blue"], description="Input channel", style=style),
-            "preset": ipywidgets.Dropdown(options=[*PRESETS, OWN_KERNEL], description="Kernel", style=style),
-            "size": ipywidgets.ToggleButtons(
-                options=[("3 × 3", 3), ("5 × 5", 5)], description="Kernel size", style={"button_width": "60px"}
-            ),
-            "stride": ipywidgets.IntSlider(1, 1, 6, description="Stride"),
-            "padding": ipywidgets.IntSlider(0, 0, 4, description="Padding"),
-            "relu": ipywidgets.Checkbox(False, description="ReLU (cut off below zero)", indent=False),
+            "colour": choice("Input channel", CHANNELS),
+            "preset": choice("Kernel", [*PRESETS, OWN_KERNEL]),
+            "size": choice("Kernel size", [("3 × 3", 3), ("5 × 5", 5)], buttons=60),
+            "stride": slider("Stride", 1, 1, 6),
+            "padding": slider("Padding", 0, 0, 4),
+            "relu": switch("ReLU (cut off below zero)"),
             **cells,
         }
 
@@ -113,8 +108,7 @@ class KernelLab(Explorer):
         self._grid = ipywidgets.GridBox(layout=ipywidgets.Layout(grid_template_columns="repeat(3, 66px)"))
         self._show_cells()
         left = ipywidgets.VBox([c["preset"], c["size"], self._grid], layout=ipywidgets.Layout(margin="0 24px 0 0"))
-        right = ipywidgets.VBox([c["picture"], c["upload"], c["colour"], c["stride"], c["padding"], c["relu"]])
-        return row(left, right)
+        return row(left, column(*(c[name] for name in ("picture", "upload", "colour", "stride", "padding", "relu"))))
 
     def _show_cells(self) -> None:
         size = self.controls["size"].value
@@ -168,35 +162,29 @@ class KernelLab(Explorer):
     def answer_value(self) -> list[list[float]]:
         return self.kernel.tolist()
 
-    def compute(self, **state: Any) -> FeatureMap:
-        if state["picture"] == OWN_PICTURE:
-            if not state["upload"]:
+    def compute(
+        self, picture: str, upload: Any, colour: str, stride: int, padding: int, relu: bool, **kernel_state: Any
+    ) -> FeatureMap:
+        if picture == OWN_PICTURE:
+            if not upload:
                 raise Notice("Choose a picture of yours with the upload button first (JPEG, PNG, WebP or GIF).")
             try:
-                image = photos.load(state["upload"], size=128)[0]
+                image = photos.load(upload, size=128)[0]
             except ValueError as error:
                 raise Notice(str(error)) from None
         else:
-            image = _picture(state["picture"])
-        channels = {"grey": [0.299, 0.587, 0.114], "red": [1.0, 0, 0], "green": [0, 1.0, 0], "blue": [0, 0, 1.0]}
-        flat = torch.einsum("chw,c->hw", image, torch.tensor(channels[state["colour"]]))
-        kernel = _kernel(state)
+            image = _picture(picture)
+        flat, kernel = torch.einsum("chw,c->hw", image, torch.tensor(CHANNELS[colour])), _kernel(kernel_state)
         if not kernel.isfinite().all():
             raise Notice("Every number of the kernel must be finite.")
-        values = nn.functional.conv2d(flat[None, None], kernel[None, None], stride=state["stride"], padding=state["padding"])[
-            0, 0
-        ]
-        return FeatureMap(flat, kernel, values.relu() if state["relu"] else values, state["stride"], state["padding"])
+        values = nn.functional.conv2d(flat[None, None], kernel[None, None], stride=stride, padding=padding)[0, 0]
+        return FeatureMap(flat, kernel, values.relu() if relu else values)
 
     def draw(self, result: FeatureMap, **_: Any) -> bytes:
         figure, axes = plotting.new(
-            9.6,
-            3.5,
-            1,
-            3,
-            gridspec_kw={"width_ratios": [1, 0.8, 1.25]},
+            9.6, 3.5, 1, 3, gridspec_kw={"width_ratios": [1, 0.8, 1.25]},
             margins={"left": 0.01, "right": 0.95, "top": 0.92, "bottom": 0.03, "wspace": 0.06},
-        )
+        )  # fmt: skip
         height, width = result.picture.shape
         plotting.picture(axes[0], result.picture, f"picture, {height} × {width}", cmap="gray", vmin=0, vmax=1)
         plotting.signed(axes[1], result.kernel, f"kernel (sum {float(result.kernel.sum()):.3g})", bar=False, numbers=True)
@@ -204,9 +192,8 @@ class KernelLab(Explorer):
         plotting.signed(axes[2], result.values, f"feature map, {rows} × {columns}")
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: FeatureMap, **_: Any) -> str:
+    def describe(self, result: FeatureMap, size: int, stride: int, padding: int, **_: Any) -> str:
         rows, columns = result.values.shape
-        size, stride, padding = len(result.kernel), result.stride, result.padding
         side = len(result.picture)
         return (
             f"{side} pixels, window {size}, stride {stride}, padding {padding}: "
@@ -228,14 +215,10 @@ def _kernel(state: dict[str, Any]) -> Tensor:
 
 @dataclass(frozen=True)
 class Slices:
-    """One picture, one layer's activation ``(C, h, w)``, and the chosen channel, row and column."""
+    """One picture, one layer's activation ``(C, h, w)``, and left, top, width and height of what a position can see."""
 
     image: Tensor
-    layer: str
     activation: Tensor
-    channel: int
-    row: int
-    column: int
     field: tuple[int, int, int, int]
 
 
@@ -261,14 +244,13 @@ class CubeExplorer(Explorer):
         super().__init__()
 
     def make_controls(self) -> dict[str, Any]:
-        first = self.activations[self.layers[0]]
-        style = {"description_width": "initial"}
+        _, channels, rows, columns = self.activations[self.layers[0]].shape
         return {
-            "picture": ipywidgets.IntSlider(0, 0, len(self.images) - 1, description="Picture"),
-            "layer": ipywidgets.Dropdown(options=self.layers, description="Layer", style=style),
-            "channel": ipywidgets.IntSlider(0, 0, first.shape[1] - 1, description="Channel"),
-            "row": ipywidgets.IntSlider(first.shape[2] // 2, 0, first.shape[2] - 1, description="Row"),
-            "column": ipywidgets.IntSlider(first.shape[3] // 2, 0, first.shape[3] - 1, description="Column"),
+            "picture": slider("Picture", 0, 0, len(self.images) - 1),
+            "layer": choice("Layer", self.layers),
+            "channel": slider("Channel", 0, 0, channels - 1),
+            "row": slider("Row", rows // 2, 0, rows - 1),
+            "column": slider("Column", columns // 2, 0, columns - 1),
         }
 
     def settle(self, name: str) -> None:
@@ -277,18 +259,18 @@ class CubeExplorer(Explorer):
         # The place in the picture stays where it was; only the grid over it becomes coarser or finer.
         _, channels, *grid = self.activations[self.controls["layer"].value].shape
         self.controls["channel"].max = channels - 1
-        for control, size in zip(("row", "column"), grid, strict=True):
-            slider = self.controls[control]
-            place = (slider.value + 0.5) / (slider.max + 1)
-            slider.max = size - 1
-            slider.value = min(int(place * size), size - 1)
+        for name, size in zip(("row", "column"), grid, strict=True):
+            control = self.controls[name]
+            place = (control.value + 0.5) / (control.max + 1)
+            control.max = size - 1
+            control.value = min(int(place * size), size - 1)
 
     def compute(self, picture: int, layer: str, channel: int, row: int, column: int) -> Slices:
         activation = self.activations[layer][picture]
         channels, rows, columns = activation.shape
         if channel >= channels or row >= rows or column >= columns:
             raise Notice(f"{layer} has {channels} channels of {rows} × {columns}.")
-        return Slices(self.images[picture], layer, activation, channel, row, column, self._field(layer, row, column))
+        return Slices(self.images[picture], activation, self._field(layer, row, column))
 
     def _field(self, layer: str, row: int, column: int) -> tuple[int, int, int, int]:
         """Left, top, width and height of the pixels that the position can see, from gradients, remembered."""
@@ -305,37 +287,27 @@ class CubeExplorer(Explorer):
             )
         return self._fields[key]
 
-    def draw(self, result: Slices, **_: Any) -> bytes:
+    def draw(self, result: Slices, layer: str, channel: int, row: int, column: int, **_: Any) -> bytes:
         figure, axes = plotting.new(
-            10,
-            3.1,
-            1,
-            5,
-            gridspec_kw={"width_ratios": [1, 1.1, 1, 0.14, 1.15]},
+            10, 3.1, 1, 5, gridspec_kw={"width_ratios": [1, 1.1, 1, 0.14, 1.15]},
             margins={"left": 0.01, "right": 0.99, "top": 0.84, "bottom": 0.15, "wspace": 0.1},
-        )
+        )  # fmt: skip
         axes[3].axis("off")  # room for the labels of the last axis
         plotting.picture(axes[0], result.image, "picture, and what\nthe position can see")
         if result.field[2]:
             plotting.box(axes[0], *result.field)
-        plotting.feature_maps(
-            axes[1],
-            result.activation,
-            f"layer {result.layer}:\n{len(result.activation)} channels",
-            chosen=[result.channel],
-            numbered=True,
-        )
-        plotting.picture(axes[2], result.activation[result.channel], f"channel {result.channel}", cmap=plotting.SEQUENTIAL)
-        plotting.box(axes[2], result.column, result.row, 1, 1)
-        vector = result.activation[:, result.row, result.column]
-        colours = [plotting.RED if channel == result.channel else plotting.BLUE for channel in range(len(vector))]
-        axes[4].bar(range(len(vector)), vector.tolist(), color=colours, width=1.0)
-        axes[4].set_title(f"position ({result.row}, {result.column}):\nactivation of all channels", fontsize=10)
+        cube = result.activation
+        plotting.feature_maps(axes[1], cube, f"layer {layer}:\n{len(cube)} channels", chosen=[channel], numbered=True)
+        plotting.picture(axes[2], cube[channel], f"channel {channel}", cmap=plotting.SEQUENTIAL)
+        plotting.box(axes[2], column, row, 1, 1)
+        colours = [plotting.RED if each == channel else plotting.BLUE for each in range(len(cube))]
+        axes[4].bar(range(len(cube)), cube[:, row, column].tolist(), color=colours, width=1.0)
+        axes[4].set_title(f"position ({row}, {column}):\nactivation of all channels", fontsize=10)
         axes[4].set_xlabel("channel")
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Slices, **_: Any) -> str:
-        value = float(result.activation[result.channel, result.row, result.column])
+    def describe(self, result: Slices, layer: str, channel: int, row: int, column: int, **_: Any) -> str:
+        value = float(result.activation[channel, row, column])
         left, top, width, height = result.field
         sees = (
             f"sees rows {top} to {top + height - 1} and columns {left} to {left + width - 1} of the picture"
@@ -344,14 +316,15 @@ class CubeExplorer(Explorer):
         )
         channels, rows, columns = result.activation.shape
         return (
-            f"Layer {result.layer} is a cube of {channels} channels × {rows} rows × {columns} columns. The neuron of channel "
-            f"{result.channel} at position ({result.row}, {result.column}) has the activation {value:.3f}; the position {sees}."
+            f"Layer {layer} is a cube of {channels} channels × {rows} rows × {columns} columns. The neuron of channel "
+            f"{channel} at position ({row}, {column}) has the activation {value:.3f}; the position {sees}."
         )
 
 
-def _spatial_layers(model: nn.Module, image: Tensor) -> list[str]:
-    """Names of the ReLU and pooling layers whose output has spatial extent."""
-    kinds = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d)
+def _spatial_layers(
+    model: nn.Module, image: Tensor, kinds: tuple[type, ...] = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d)
+) -> list[str]:
+    """Names of the layers of these kinds whose output has spatial extent."""
     names = [name for name, module in model.named_modules() if isinstance(module, kinds)]
     with torch.no_grad(), capture(model, names) as acts:
         model(image)
@@ -364,7 +337,6 @@ class Silenced:
 
     image: Tensor
     label: str | None
-    layer: str
     channels: tuple[int, ...]
     activation: Tensor
     before: Tensor
@@ -394,28 +366,17 @@ class Silencer(Explorer):
         classes: Sequence[str] | None = None,
     ) -> None:
         self.model, self.images, self.labels = model, images, labels
-        self.layers = (
-            list(layers)
-            if layers is not None
-            else [name for name in _spatial_layers(model, images[:1]) if isinstance(model.get_submodule(name), nn.ReLU)]
-        )
+        self.layers = list(layers) if layers is not None else _spatial_layers(model, images[:1], (nn.ReLU,))
         self.classes = tuple(classes if classes is not None else model.classes)
         # Everything up to the layer is computed once a picture; moving a control runs only what comes after it.
         self._tail = functools.lru_cache(maxsize=64)(lambda layer, picture: replay(model, images[picture : picture + 1], layer))
         super().__init__()
 
     def make_controls(self) -> dict[str, Any]:
-        style = {"description_width": "initial"}
         return {
-            "picture": ipywidgets.IntSlider(0, 0, len(self.images) - 1, description="Picture"),
-            "layer": ipywidgets.Dropdown(options=self.layers, value=self.layers[-1], description="Layer", style=style),
-            "channels": ipywidgets.Text(
-                "",
-                description="Silent channels",
-                placeholder="for example 3, 7 or 10-20",
-                continuous_update=True,
-                style=style,
-            ),
+            "picture": slider("Picture", 0, 0, len(self.images) - 1),
+            "layer": choice("Layer", self.layers, self.layers[-1]),
+            "channels": text("Silent channels", placeholder="for example 3, 7 or 10-20"),
         }
 
     def compute(self, picture: int, layer: str, channels: str) -> Silenced:
@@ -426,35 +387,25 @@ class Silencer(Explorer):
         with torch.no_grad():
             before, after = tail(tail.activation).softmax(1)[0], tail(activation).softmax(1)[0]
         label = None if self.labels is None else self.classes[int(self.labels[picture])]
-        return Silenced(self.images[picture], label, layer, silent, tail.activation[0], before, after)
+        return Silenced(self.images[picture], label, silent, tail.activation[0], before, after)
 
-    def draw(self, result: Silenced, **_: Any) -> bytes:
+    def draw(self, result: Silenced, layer: str, **_: Any) -> bytes:
         figure, axes = plotting.new(
-            9.6,
-            3.2,
-            1,
-            4,
-            gridspec_kw={"width_ratios": [1, 1, 0.14, 1.3]},
+            9.6, 3.2, 1, 4, gridspec_kw={"width_ratios": [1, 1, 0.14, 1.3]},
             margins={"left": 0.01, "right": 0.99, "top": 0.91, "bottom": 0.15, "wspace": 0.1},
-        )
+        )  # fmt: skip
         axes[2].axis("off")  # room for the names of the classes
         plotting.picture(axes[0], result.image, f"picture{f': a {result.label}' if result.label else ''}")
-        plotting.feature_maps(
-            axes[1], result.activation, f"layer {result.layer}; framed: silenced", chosen=result.channels, numbered=True
-        )
+        title = f"layer {layer}; framed: silenced"
+        plotting.feature_maps(axes[1], result.activation, title, chosen=result.channels, numbered=True)
         plotting.probabilities(axes[3], self.classes, result.before, result.after, ("all channels on", "silenced"))
         return plotting.png(figure, dpi=90)
 
-    def describe(self, result: Silenced, **_: Any) -> str:
+    def describe(self, result: Silenced, layer: str, **_: Any) -> str:
         before, after = int(result.before.argmax()), int(result.after.argmax())
-        what = (
-            "Nothing is silenced"
-            if not result.channels
-            else (
-                f"With channel{'s' if len(result.channels) > 1 else ''} {', '.join(map(str, result.channels))} of "
-                f"{result.layer} silenced"
-            )
-        )
+        what, silent = "Nothing is silenced", ", ".join(map(str, result.channels))
+        if silent:
+            what = f"With channel{'s' if len(result.channels) > 1 else ''} {silent} of {layer} silenced"
         changed = "the answer is" if before == after else f"the answer turns from {self.classes[before]} to"
         return (
             f"{what}: {changed} {self.classes[after]} ({float(result.after[after]):.2f}; probability of "
@@ -462,10 +413,10 @@ class Silencer(Explorer):
         )
 
 
-def _channels(text: str, count: int, layer: str) -> tuple[int, ...]:
+def _channels(written: str, count: int, layer: str) -> tuple[int, ...]:
     """Channel numbers from a text such as ``3, 7, 10-20``."""
     chosen: set[int] = set()
-    for part in re.split(r"[,;\s]+", text.strip()):
+    for part in re.split(r"[,;\s]+", written.strip()):
         if not part:
             continue
         match = re.fullmatch(r"(\d+)(?:[-–](\d+))?", part)

@@ -72,13 +72,15 @@ POOLING = CodeExercise(
         Mistake(
             "overlapping",
             "Your windows overlap: they move on by 1 pixel instead of by `size`.",
-            edits("blocks.amax(dim=(2, 4)) -> nn.functional.max_pool2d(image[None], size, stride=1)[0]"),
+            edits("blocks.amax(dim=(2, 4)) -> torch.nn.functional.max_pool2d(image[None], size, stride=1)[0]"),
         ),
         Mistake(
             "not-moved",
             "The result has the right shape, but your blocks move on by one pixel each: block number `row` begins at pixel "
             "`row * size`.",
-            edits("blocks.amax(dim=(2, 4)) -> nn.functional.max_pool2d(image[None], size, stride=1)[0][:, :rows, :columns]"),
+            edits(
+                "blocks.amax(dim=(2, 4)) -> torch.nn.functional.max_pool2d(image[None], size, stride=1)[0][:, :rows, :columns]"
+            ),
         ),
         Mistake(
             "top-left",
@@ -88,7 +90,7 @@ POOLING = CodeExercise(
         Mistake(
             "keeps-the-rest",
             "You keep the rows and columns at the edge that do not fill a whole block; like PyTorch, leave them out.",
-            edits("blocks.amax(dim=(2, 4)) -> nn.functional.max_pool2d(image[None], size, ceil_mode=True)[0]"),
+            edits("blocks.amax(dim=(2, 4)) -> torch.nn.functional.max_pool2d(image[None], size, ceil_mode=True)[0]"),
         ),
         Mistake(
             "always-two",

@@ -61,7 +61,7 @@ OUTPUT_SIZE = CodeExercise(
         Mistake(
             "rounded-up",
             "The division is rounded up, so the last window sticks out over the edge. PyTorch leaves it out: round down.",
-            edits("(size + 2 * padding - kernel) // stride -> math.ceil((size + 2 * padding - kernel) / stride)"),
+            edits("(size + 2 * padding - kernel) // stride -> -(-(size + 2 * padding - kernel) // stride)"),
         ),
         Mistake(
             "not-rounded",
