@@ -261,7 +261,7 @@ class _Drawn(Sequence):
 
 
 def scenes_atlas(model: nn.Module | None = None, layers: Sequence[str] = stored.LAYERS) -> ConceptAtlas:
-    """The lesson's atlas: the stored concepts of `googlenet-scenes`, from `vizcourse.lessons.concept_graph.study`.
+    """The lesson's atlas: the stored concepts of `googlenet-scenes`, from `vizcourse.lessons.concept_graph.stored`.
 
     Its samples come without vectors (``atlas.vectors`` computes those that are asked for), and its pictures are drawn when
     they are looked at.
