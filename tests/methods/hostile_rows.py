@@ -425,7 +425,7 @@ ROWS = [
         kernels=random(2, 3, 3, 3),
         stride=1,
         padding=0,
-        takes=("image: 0 to 255",),
+        takes=("image: 0 to 255", "kernels: another size"),
         kinds={"kernels": "tensor"},
     ),
     Row(
@@ -473,7 +473,7 @@ ROWS = [
         images=IMAGES,
         strength=1.0,
         layer="encoder.dropout",
-        takes=("layer: it never runs",),
+        takes=("layer: it never runs", "layer: None"),  # of torchvision's networks it is known
     ),
     # dataset examples
     Row(
@@ -888,6 +888,7 @@ ROWS = [
         logits=ANSWERS,
         target=LABELS,
         metric="probability",
+        takes=("target: one for all",),
         kinds={
             "logits": {"None": None, "NaN": ANSWERS * NAN, "one answer": ANSWERS[0], "probabilities": ANSWERS.softmax(1)},
             "target": "labels",
@@ -931,7 +932,7 @@ ROWS = [
             tokens="all",
             against=torch.tensor([1, 2]),
             batch=2,
-            takes=("against: None",),
+            takes=("against: None", "against: one for all", "target: one for all"),
             kinds={
                 "target": "labels",
                 "against": "labels",
@@ -963,6 +964,7 @@ ROWS = [
         direction="denoising",
         metric="probability",
         batch=2,
+        takes=("target: one for all",),
         kinds={
             "target": "labels",
             "sender": {"another": ("resid", 0), "too deep": ("attn_out", 2), "None": None},

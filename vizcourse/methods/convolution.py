@@ -159,7 +159,7 @@ def gradient_field(
     name, _ = resolve(model, layer)
     with left_alone(model), torch.enable_grad():
         with capture(model, layer, stop=True) as acts:
-            model(pixels)
+            model(pixels.clone())  # a first layer may work in place
         activation = acts[name]
         if activation.ndim != 4:
             raise ValueError(
@@ -278,7 +278,7 @@ def relative_silencing(
     images = checked_images(images, checked_model(model), least=2)
     changes = silencing_effects(model, images, layer, batch=batch, logits=True, layout=layout)
     with evaluating(model):
-        clean = model(images)
+        clean = model(images.clone())
 
     def varying(values: Tensor) -> Tensor:  # (..., N, classes)
         values = values - values.mean(-1, keepdim=True)
@@ -334,7 +334,7 @@ def with_classes(network: nn.Module, classes: int, example: Tensor) -> nn.Module
     ]
     try:
         with torch.no_grad(), evaluating(network):
-            old = network(example).shape[1]
+            old = network(example.clone()).shape[1]
     finally:
         for hook in hooks:
             hook.remove()
@@ -351,6 +351,7 @@ def with_classes(network: nn.Module, classes: int, example: Tensor) -> nn.Module
             f"The last layer of weights is {type(last).__name__ if last is not None else 'missing'}: only a network that ends "
             "in an nn.Linear or nn.Conv2d with one output a class can be given other classes."
         )
+    new = new.to(last.weight)
     if last is network:
         return new
     name = next(name for name, module in network.named_modules() if module is last)
@@ -425,6 +426,6 @@ def accuracy(network: nn.Module, images: Tensor, labels: Tensor, *, batch: int =
     """Share of pictures whose highest logit is that of their label, from 0 to 1, measured in eval mode."""
     images, batch = checked_images(images, checked_model(network)), checked_count(batch, "batch")
     with evaluating(network):
-        answers = torch.cat([checked_logits(network(some)) for some in images.split(batch)])
+        answers = torch.cat([checked_logits(network(some.clone())) for some in images.split(batch)])
     labels = checked_classes(labels, len(images), answers.shape[1], name="labels", each=True).to(answers.device)
     return int((answers.argmax(1) == labels).sum()) / len(images)

@@ -51,6 +51,8 @@ def chosen_places(tokens: Tokens, activation: Tensor, layout: Layout, images: Te
         return mask.unsqueeze(layout.channel_axis)
     if layout.axes == 4:
         raise ValueError("A feature map has no tokens: pass 'all', or a region as a mask (height, width).")
+    if isinstance(tokens, Tensor) and tokens.dtype == torch.bool:
+        raise ValueError(f"A region is a mask (height, width) or (N, height, width), not {tuple(tokens.shape)}.")
     length = maps.shape[3]
     mask = torch.zeros(1, length, dtype=torch.bool, device=activation.device)
     if isinstance(tokens, str):
