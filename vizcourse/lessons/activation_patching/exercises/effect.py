@@ -16,14 +16,7 @@ def indirect_effect(clean, corrupted, restored, labels):
 
 def _cases(seed):
     generator = torch.Generator().manual_seed(seed)
-    cases = [
-        (
-            torch.tensor([[2.0, 0.0]]),
-            torch.tensor([[0.0, 2.0]]),
-            torch.tensor([[1.0, 0.0]]),
-            torch.tensor([0]),
-        ),
-    ]
+    cases = [tuple(map(torch.tensor, ([[2.0, 0.0]], [[0.0, 2.0]], [[1.0, 0.0]], [0])))]
     for pictures, classes in ((3, 4), (5, 3)):
         clean, corrupted, restored = 2 * torch.randn(3, pictures, classes, generator=generator)
         labels = clean.argmax(1)

@@ -15,15 +15,7 @@ def normalised_logit_difference(clean, corrupted, patched, right, wrong):
 
 def _cases(seed):
     generator = torch.Generator().manual_seed(seed)
-    cases = [
-        (
-            torch.tensor([[4.0, 1.0]]),
-            torch.tensor([[1.0, 3.0]]),
-            torch.tensor([[2.0, 2.0]]),
-            torch.tensor([0]),
-            torch.tensor([1]),
-        ),
-    ]
+    cases = [tuple(map(torch.tensor, ([[4.0, 1.0]], [[1.0, 3.0]], [[2.0, 2.0]], [0], [1])))]
     for pictures, classes in ((2, 3), (4, 5)):
         clean, corrupted, patched = torch.randn(3, pictures, classes, generator=generator)
         right = torch.randint(0, classes, (pictures,), generator=generator)
