@@ -255,9 +255,9 @@ def test_the_map_is_that_of_the_decomposition(browser, network, material):
 def test_the_frame_is_around_what_the_strongest_position_has_seen(browser, network):
     for layer, concept in (("inception3b", 2), ("inception4b", 5), ("inception4e", 1)):
         for picture in list(browser.shown)[:3]:
-            result = browser.set(layer=layer, concept=concept, picture=picture).result
+            result = browser.compute(layer, concept, picture, "")
             if not bool(result.map.any()):
-                assert result.box is None and "nowhere" in browser.text.value
+                assert result.box is None and "nowhere" in browser.describe(result, layer, concept, picture)
                 continue
             (place,) = (result.map == result.map.max()).nonzero()
             field = method.gradient_receptive_field(network, browser.shown[picture][None], layer, place[None])
@@ -364,10 +364,14 @@ def test_every_node_is_a_button_with_a_picture_and_words(graph, graphs):
 
 def test_tracing_marks_exactly_the_edges_of_the_node(graph, graphs):
     for name, drawn in graphs.items():
+        graph.set(graph=name, trace=OWN)
         for node in drawn.nodes:
-            graph.set(graph=name, node=node, trace=OWN)
+            result = graph.compute(name, node, OWN, 0.1)
             expected = set(drawn.in_edges(node)) | set(drawn.out_edges(node))
-            assert set(graph.result.edges) == expected and len(graph.result.edges) == len(expected)
+            assert set(result.edges) == expected and len(result.edges) == len(expected)
+            assert dict(result.causes) == {a: drawn.edges[a, node]["weight"] for a in drawn.predecessors(node)}
+            assert dict(result.effects) == {b: drawn.edges[node, b]["weight"] for b in drawn.successors(node)}
+            graph.view.show(name, node, result.edges, 0.1)
             places = graph.view.places(name)
             ends = [(round(places[a], 1), round(places[b], 1), drawn.edges[a, b]["weight"] < 0, True) for a, b in expected]
             assert [line for line in lines_of(graph) if line[3]] == sorted(ends)
@@ -375,9 +379,8 @@ def test_tracing_marks_exactly_the_edges_of_the_node(graph, graphs):
             for other, button in shown_nodes(graph).items():
                 state = "chosen" if other == node else "traced" if other in touched else "aside"
                 assert looks(button) & {"chosen", "traced", "aside"} == {state}
-            answer = graph.answer_value()
-            assert dict(answer["causes"]) == {a: drawn.edges[a, node]["weight"] for a in drawn.predecessors(node)}
-            assert dict(answer["effects"]) == {b: drawn.edges[node, b]["weight"] for b in drawn.successors(node)}
+        answer = graph.set(node=node).answer_value()
+        assert answer == {"graph": name, "node": node, "causes": result.causes, "effects": result.effects}
 
 
 def test_lines_end_in_the_middle_of_their_buttons(graph, graphs):
@@ -395,7 +398,7 @@ def test_lines_end_in_the_middle_of_their_buttons(graph, graphs):
 def test_the_strongest_path_follows_the_strongest_edges(graph, graphs):
     for name, drawn in graphs.items():
         for node in drawn.nodes:
-            graph.set(graph=name, node=node, trace=PATH)
+            result = graph.compute(name, node, PATH, 0.1)
             edges, here = set(), node
             while causes := list(drawn.in_edges(here, data="weight")):
                 strongest = max(causes, key=lambda edge: abs(edge[2]))
@@ -406,8 +409,9 @@ def test_the_strongest_path_follows_the_strongest_edges(graph, graphs):
                 strongest = max(effects, key=lambda edge: abs(edge[2]))
                 edges.add(strongest[:2])
                 here = strongest[1]
-            assert set(graph.result.edges) == edges and len(edges) == 3
-            assert sum(line[3] for line in lines_of(graph)) == 3
+            assert set(result.edges) == edges and len(edges) == 3
+        graph.set(graph=name, node=here, trace=PATH)
+        assert sum(line[3] for line in lines_of(graph)) == 3
     graph.set(trace=OWN)
 
 
@@ -496,7 +500,8 @@ def test_the_graph_of_the_method_is_taken_as_it_is(atlas, network, material):
         lab = ConceptGraph({"built": built}, atlas, pictures={"built": pictures[0]})
         assert set(shown_nodes(lab)) == set(built.nodes) and lab.errors == []
         for node in built.nodes:
-            assert set(lab.set(node=node).result.edges) == set(built.in_edges(node)) | set(built.out_edges(node))
+            assert set(lab.compute("built", node, OWN, 0.1).edges) == set(built.in_edges(node)) | set(built.out_edges(node))
+        assert lab.set(node=node).errors == []
 
 
 # --- remove a concept ---
@@ -553,10 +558,10 @@ def test_the_concepts_come_by_importance_and_absent_ones_say_so(remover):
         options = remover.controls["concept"].options
         sizes = []
         for label, concept in options:
-            result = remover.set(concept=concept).result
+            result = remover.compute(picture, concept, 0.0)
             sizes.append(abs(float(result.edges[0][0])))
-            absent = not bool(result.map.any())
-            assert ("not here" in label) == absent and ("not there" in remover.text.value) == absent
+            absent, said = not bool(result.map.any()), remover.describe(result, picture, concept, 0.0)
+            assert ("not here" in label) == absent and ("not there" in said) == absent
         assert sizes == sorted(sizes, reverse=True) and len(options) == COUNTS["inception4b"]
 
 
