@@ -20,6 +20,7 @@ from vizcourse.methods.checks import (
     checked_count,
     checked_images,
     checked_logits,
+    checked_model,
     not_probabilities,
 )
 from vizcourse.methods.concept_graph import decomposed, generalized_integrated_gradients, importance, tail_of
@@ -104,7 +105,8 @@ def insertion_deletion(
         ValueError: an order or measure that does not exist, or what GIG itself refuses.
     """
     checked_choice(measure, ("probability", "logit"), "measure")
-    images = checked_images(images, model)
+    checked_count(steps, "steps")
+    images = checked_images(images, checked_model(model))
     classes = checked_classes(target, len(images))[:, None].to(images.device)
     parts = decomposed(model, images, source)
     with left_alone(model), torch.no_grad():
@@ -170,7 +172,12 @@ def interlayer_insertion_deletion(
         ValueError: as :func:`insertion_deletion`; also layers in the wrong order.
     """
     checked_choice(score, ("sum", "max"), "score")
-    top, images = checked_count(top, "top"), checked_images(images, model)
+    if not isinstance(effect, Concepts):
+        raise ValueError(f"The effect must be Concepts of a later layer, not a {type(effect).__name__}.")
+    for order in orders if isinstance(orders, Sequence) else [orders]:
+        checked_choice(order, ORDERS, "order")
+    checked_count(steps, "steps")
+    top, images = checked_count(top, "top"), checked_images(images, checked_model(model))
     parts = decomposed(model, images, source)
     check_order(model, images, [parts.concepts.layer, effect.layer])
     with left_alone(model), torch.no_grad():

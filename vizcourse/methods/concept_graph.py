@@ -26,6 +26,7 @@ from vizcourse.methods.checks import (
     checked_images,
     checked_indices,
     checked_logits,
+    checked_model,
 )
 from vizcourse.methods.concepts import (
     Concepts,
@@ -169,7 +170,7 @@ def generalized_integrated_gradients(
     Raises:
         ValueError: layers in the wrong order, a target that does not exist, a decomposition of other pictures.
     """
-    images = checked_images(images, model)
+    images = checked_images(images, checked_model(model))
     parts = decomposed(model, images, source)
     check_order(model, images, [part.layer for part in (parts.concepts, effect) if part is not None])
     wanted = _wanted(model, images, target, effect)
@@ -323,7 +324,7 @@ def importance(
         model, images, source, steps: as in :func:`generalized_integrated_gradients`.
         target: a class for each picture, ``(N,)``, or one for all.
     """
-    images = checked_images(images, model)
+    images = checked_images(images, checked_model(model))
     target = checked_classes(target, len(images))
     return generalized_integrated_gradients(model, images, target[:, None], source, steps=steps).edges[:, 0]
 
@@ -335,6 +336,11 @@ def shared_concepts(first: Tensor, second: Tensor, top: int = 3) -> Tensor:
         first, second: importance of K concepts in pictures of one class and of the other, ``(N, K)`` each.
         top: how many at most; a concept that speaks against one of the classes is never among them.
     """
+    top = checked_count(top, "top")
+    if not all(isinstance(part, Tensor) and part.ndim == 2 and len(part) for part in (first, second)):
+        raise ValueError("Importances are (pictures, concepts) for each class, as importance(…) gives them.")
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(f"Importances of {first.shape[1]} and {second.shape[1]} concepts: take the same concepts for both.")
     shares = [checked_finite(part, "importances").mean(0).clamp_min(0) for part in (first, second)]
     lesser = torch.minimum(*(share / share.sum().clamp_min(1e-12) for share in shares))
     best = lesser.topk(min(top, len(lesser)))
@@ -384,9 +390,9 @@ def build_graph(
     Raises:
         ValueError: layers in the wrong order, or a class that does not exist.
     """
-    if not concepts:
+    if not concepts or not all(isinstance(each, Concepts) for each in concepts):
         raise ValueError("A graph needs concepts of at least one layer: pass those of extract_concepts in a list.")
-    images = checked_images(images, model)
+    images = checked_images(images, checked_model(model))
     check_order(model, images, [each.layer for each in concepts])
     top, shared = checked_count(top, "top"), checked_count(shared, "shared", least=0)
     target = checked_classes(target, len(images)).to(images.device)
@@ -401,7 +407,8 @@ def build_graph(
         matters = _attributions(model, images, own, part, None, steps).edges[:, 0]
         by_class = {number: matters[target == number] for number in classes}
         best = [index for each in by_class.values() for index in _strongest(each.mean(0), top)]
-        both = {int(index) for pair in itertools.combinations(by_class.values(), 2) for index in shared_concepts(*pair, shared)}
+        pairs = itertools.combinations(by_class.values(), 2) if shared else ()
+        both = {int(index) for pair in pairs for index in shared_concepts(*pair, shared)}
         chosen.append(sorted({int(index) for index in best} | both))
         graph.graph[f"error:{part.concepts.layer}"] = float(part.error.mean())
         for index in chosen[-1]:

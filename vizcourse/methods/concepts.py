@@ -29,6 +29,7 @@ from vizcourse.methods.checks import (
     checked_images,
     checked_indices,
     checked_logits,
+    checked_model,
     checked_number,
 )
 from vizcourse.methods.passes import check_order, forward, left_alone, reached, single
@@ -119,7 +120,7 @@ def pointwise_feature_vectors(
     Raises:
         ValueError: there is no such layer, it has no spatial extent, or the pictures are not finite.
     """
-    images, (name, _), done = checked_images(images, model), resolve(model, layer), []
+    images, (name, _), done = checked_images(images, checked_model(model)), resolve(model, layer), []
     with left_alone(model), torch.no_grad(), capture(model, (name, 0), stop=True) as acts:
         for some in images.split(checked_count(batch, "batch")):
             forward(model, some)
@@ -203,12 +204,12 @@ def _maps_and_contributions(
     batch: int,
     progress: bool,
 ) -> tuple[Tensor, Tensor]:
-    images, steps, batch = checked_images(images, model), checked_count(steps, "steps"), checked_count(batch, "batch")
+    images, steps = checked_images(images, checked_model(model)), checked_count(steps, "steps")
     target = checked_classes(target, len(images)).to(images.device)
     done: list[tuple[Tensor, Tensor]] = []
     bar = tqdm(total=len(images), desc="contributions", unit="picture", delay=3, leave=False, disable=not progress)
     with left_alone(model), bar:
-        for some, classes in zip(images.split(batch), target.split(batch), strict=True):
+        for some, classes in zip(images.split(checked_count(batch, "batch")), target.split(batch), strict=True):
             rest = Rest(model, some, layer, layout)
             total = torch.zeros_like(rest.maps)
             for step in range(steps):
@@ -437,6 +438,8 @@ def decompose(
         raise ValueError("Pass maps, as pointwise_feature_vectors gives them, and the concepts of their layer, in this order.")
     activations = single(checked_finite(spatial(activations, concepts.layer), "activations").detach())
     count, channels, height, width = activations.shape
+    if not count:
+        raise ValueError("There are no activations to decompose: pass those of at least one picture.")
     if channels != concepts.vectors.shape[1]:
         raise ValueError(
             f"These activations have {channels} channels and the concepts of {concepts.layer!r} "

@@ -64,6 +64,8 @@ class Alignment:
 
     def score(self, site: Site, labels: Tensor) -> Interval:
         """Interchange intervention accuracy at a site, with its bootstrap interval."""
+        if not isinstance(site, Site):
+            raise ValueError(f"An alignment is scored at a Site, not at a {type(site).__name__}: make one of base and source.")
         if site.size != len(self.rotation) or len(site.sources) != len(self.dims):
             raise ValueError(
                 f"This alignment is for {len(self.dims)} source(s) at a layer of {len(self.rotation)} channels, the site has "
@@ -157,6 +159,8 @@ def align_at(
     checked_choice(kind, ("rotation", "linear"), "kind")
     generator = torch.Generator().manual_seed(seed)
     weight = random_frame(site.size, total, generator) if start is None else start
+    if not isinstance(weight, Tensor):
+        raise ValueError(f"start must be a matrix ({site.size}, {total}), not a {type(weight).__name__}.")
     if weight.shape != (site.size, total):
         raise ValueError(f"start must be ({site.size}, {total}), not {tuple(weight.shape)}.")
     weight = checked_finite(weight, "values of start").detach().to(site.vectors, copy=True).requires_grad_()
@@ -175,7 +179,7 @@ def align_at(
         parts = None if write is None else write.split(dims, dim=1)
         return functional.cross_entropy(site.logits(read.split(dims, dim=1), rows, write=parts), labels[rows])
 
-    optimizer = torch.optim.Adam(parameters, lr=checked_number(learning_rate, "learning_rate", least=0))
+    optimizer = torch.optim.Adam(parameters, lr=checked_number(learning_rate, "learning_rate", above=0))
     losses = _descended(site, optimizer, loss, batch, steps, generator, progress)
     read, write = (None if each is None else each.detach() for each in frames())
     return Alignment(site.model, site.layer, read, dims, site.positions, losses, write, site.layout)
@@ -211,13 +215,14 @@ def align_boundless(
     """
     if len(site.sources) != 1:
         raise ValueError("Boundless alignment is for one source: use align(…, dim=[…]) for several.")
-    first, last = (checked_number(each, "A temperature", above=0) for each in temperatures)
-    labels, size, penalty = site.checked_labels(labels), site.size, checked_number(penalty, "penalty")
+    first, last = (checked_number(each, "A temperature", above=0) for each in _two(temperatures))
+    labels, size, penalty = site.checked_labels(labels), site.size, checked_number(penalty, "penalty", least=0)
     generator = torch.Generator().manual_seed(seed)
     weight = random_frame(size, size, generator).to(site.vectors).requires_grad_()
     boundary = site.vectors.new_tensor(0.5).requires_grad_()
     places = torch.arange(size, device=weight.device) + 0.5
-    groups = [{"params": [weight], "lr": learning_rate}, {"params": [boundary], "lr": boundary_rate}]
+    rates = (checked_number(learning_rate, "learning_rate", above=0), checked_number(boundary_rate, "boundary_rate", above=0))
+    groups = [{"params": [each], "lr": rate} for each, rate in zip((weight, boundary), rates, strict=True)]
 
     def loss(rows: Tensor, step: int) -> Tensor:
         boundary.data.clamp_(1e-3, 1)
@@ -251,12 +256,14 @@ def random_subspace(site: Site, labels: Tensor, dim: int, *, draws: int = 10, se
 
 def shuffled(labels: Tensor, seed: int = 0) -> Tensor:
     """The labels in another order. An alignment that still fits them has memorised; held-out pairs show it."""
+    if not isinstance(labels, Tensor) or labels.ndim != 1:
+        raise ValueError("Labels to shuffle are a tensor (N,), one class a pair.")
     return labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed)).to(labels.device)]
 
 
 def off_target(alignment: Alignment, site: Site) -> Interval:
     """Share of pairs whose answer *changes* at a site where another variable differs: 0 where the subspace is selective."""
-    kept = alignment.score(site, site.answers)
+    kept = alignment.score(site, getattr(site, "answers", None))
     return replace(kept, estimate=1 - kept.estimate, low=1 - kept.high, high=1 - kept.low)
 
 
@@ -264,6 +271,8 @@ def dimension_sweep(
     site: Site, labels: Tensor, held_out: tuple[Site, Tensor], dims: Sequence[int], **training: object
 ) -> dict[int, dict[str, Interval]]:
     """For each dimension the IIA of an alignment on its own and on held-out pairs, and of random subspaces."""
+    if not isinstance(dims, Sequence) or not dims:
+        raise ValueError(f"dims must be some dimensions to sweep over, such as [1, 2, 4], not {dims!r}.")
     table = {}
     for dim in dims:
         alignment = align_at(site, labels, dim=dim, **training)
@@ -311,6 +320,12 @@ def controls(
 
 
 # -------------------------------------------------------------------------------------------------------------- helpers
+
+
+def _two(temperatures: tuple[float, float]) -> tuple[float, float]:
+    if not isinstance(temperatures, Sequence) or len(temperatures) != 2:
+        raise ValueError(f"temperatures must be two, the first and the last, not {temperatures!r}.")
+    return temperatures
 
 
 def _descended(

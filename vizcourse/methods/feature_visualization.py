@@ -26,6 +26,7 @@ from vizcourse.hooks import Layout, Wanted
 from vizcourse.methods.checks import (
     checked_choice,
     checked_count,
+    checked_finite,
     checked_images,
     checked_model,
     checked_number,
@@ -163,12 +164,12 @@ def render(
         >>> result.images.shape
         torch.Size([2, 3, 96, 96])
     """
-    objectives = _checked(objective)
+    objectives, model = _checked(objective), checked_model(model)
     steps, variants = checked_count(steps, "steps"), checked_count(variants, "variants")
     frames = checked_count(frames, "frames", least=0)
     warm_up = min(checked_count(warm_up, "warm_up", least=0), steps // 2)
     checked_choice(optimizer, OPTIMIZERS, "optimizer")
-    image = image or fourier(getattr(checked_model(model), "input_size", 96))
+    image = image or fourier(getattr(model, "input_size", 96))
     if not isinstance(image, Image) or not all(map(callable, transformations)):
         raise ValueError("An image is fourier(…), pixels(…) or prior(…), and transformations are a tuple such as (jitter(8),).")
     generator = torch.Generator().manual_seed(seed)
@@ -227,7 +228,9 @@ def normalized(gradient: Tensor) -> Tensor:
     Gradients of different units, and of one unit along its path, differ by orders of magnitude. Where a gradient is zero,
     it stays so.
     """
-    size = gradient.flatten(1).square().mean(1).sqrt()
+    if not isinstance(gradient, Tensor) or gradient.ndim < 2:
+        raise ValueError("Gradients are a tensor (N, …), those of one picture a row.")
+    size = checked_finite(gradient, "gradients").flatten(1).square().mean(1).sqrt()
     return gradient / size.clamp_min(torch.finfo(gradient.dtype).tiny).view(-1, *[1] * (gradient.ndim - 1))
 
 

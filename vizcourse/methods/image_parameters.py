@@ -50,6 +50,8 @@ def colour_matrix(pictures: Tensor | Iterable) -> Tensor:
     for batch in picture_batches([pictures] if isinstance(pictures, Tensor) else pictures):
         colours = batch.detach().transpose(0, 1).flatten(1).double().cpu()
         count, total, product = count + colours.shape[1], total + colours.sum(1), product + colours @ colours.T
+    if not count:
+        raise ValueError("The pictures have no pixels: pass (N, 3, height, width), none of them 0.")
     mean = total / count
     variances, colours = torch.linalg.eigh(product / count - mean.outer(mean))
     colours = colours * colours.gather(0, colours.abs().argmax(0, keepdim=True)).sign()  # a sign that does not depend on luck

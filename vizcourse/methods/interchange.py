@@ -19,7 +19,9 @@ from vizcourse.methods.checks import (
     checked_classes,
     checked_count,
     checked_finite,
+    checked_indices,
     checked_logits,
+    checked_model,
     checked_pair,
     following,
 )
@@ -34,6 +36,13 @@ def interchange(base: Tensor, source: Tensor, read: Tensor, write: Tensor | None
         read: R, ``(d, dim)``, with orthonormal columns that span the subspace.
         write: along which directions the component is put back, if not along those along which it was read.
     """
+    if not all(isinstance(each, Tensor) and each.ndim for each in (base, source, read)):
+        raise ValueError("Pass tensors: base and source (…, d), and the directions (d, dim).")
+    checked_pair(base, source, "base and source")
+    for directions in (read,) if write is None else (read, write):
+        if directions.ndim != 2 or len(directions) != base.shape[-1]:
+            raise ValueError(f"Directions must be ({base.shape[-1]}, dim), a row a channel, not {tuple(directions.shape)}.")
+        checked_finite(directions, "directions")
     return base + (source - base) @ read @ (read if write is None else write).T
 
 
@@ -78,8 +87,8 @@ class Site:
         layout: Layout | str | None = None,
         batch: int = 16,
     ) -> None:
-        self.model, (self.layer, _) = model, resolve(model, layer)
-        inputs = _checked_inputs(model, base, [source] if isinstance(source, Tensor) else list(source))
+        self.model, (self.layer, _) = checked_model(model), resolve(model, layer)
+        inputs = _checked_inputs(model, base, list(source) if isinstance(source, Sequence) else [source])
         base = inputs[0]
         with left_alone(model), torch.no_grad():
             activations, logits = zip(*(self._run(each, checked_count(batch, "batch")) for each in inputs), strict=True)
@@ -117,8 +126,8 @@ class Site:
 
     def _folded(self, vectors: Tensor) -> Tensor:
         """The way back, to what the layer gives."""
-        rows_and_columns = self.layout.to_maps(self.activation).shape[2:]
-        return self.layout.from_maps(vectors.transpose(1, 2).unflatten(2, rows_and_columns)).to(self.activation.dtype)
+        maps = vectors.transpose(1, 2).unflatten(2, self.layout.to_maps(self.activation).shape[2:])
+        return self.layout.from_maps(maps).to(self.activation.dtype).contiguous()
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -176,6 +185,8 @@ def _checked_inputs(model: nn.Module, base: Tensor, sources: Sequence[Tensor]) -
     for each in (base, *sources):
         checked_pair(base, each, "bases and sources")
         checked_finite(each, "inputs")
+        if each.dtype == torch.uint8:
+            raise ValueError("The inputs are 8-bit pictures: .float() / 255 makes floats of them.")
     return [following(each, model) if each.is_floating_point() else each.to(device_of(model)) for each in (base, *sources)]
 
 
@@ -187,10 +198,12 @@ def _mask(positions: Tensor | Sequence | None, shape: tuple[int, ...]) -> Tensor
         if tuple(positions.shape) != shape:
             raise ValueError(f"A map of positions must be {shape} here, not {tuple(positions.shape)}.")
         return positions.flatten().float()
+    if isinstance(positions, Sequence):
+        positions = [tuple(each) if isinstance(each, Tensor) and each.ndim else each for each in positions]
+    places = checked_indices(positions, max(shape, default=1), "The rows and columns, or tokens, of positions")
+    places = places[:, None] if places.ndim == 1 and len(shape) == 1 else places
+    if not places.numel() or places.ndim != 2 or places.shape[1] != len(shape) or (places >= torch.tensor(shape)).any():
+        raise ValueError(f"There are no positions {positions}: this layer's are {shape}; pass at least one of them.")
     mask = torch.zeros(shape)
-    for place in positions:
-        place = tuple(place) if isinstance(place, Sequence | Tensor) else (place,)
-        if len(place) != len(shape) or not all(0 <= at < most for at, most in zip(place, shape, strict=True)):
-            raise ValueError(f"There is no position {place}: this layer's positions are {shape}.")
-        mask[place] = 1
+    mask[tuple(places.T)] = 1
     return mask.flatten()

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from vizcourse.hooks import Activations, Layer, Layout, Wanted, capture, first_tensor, layout_of, resolve
-from vizcourse.methods.checks import checked_count
+from vizcourse.methods.checks import checked_count, checked_images, checked_model
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -162,6 +162,7 @@ def check_order(model: nn.Module, images: Tensor, layers: Sequence[Layer]) -> li
     Raises:
         ValueError: there is no such layer, one does not run, or a later one is named first.
     """
+    images = checked_images(images, checked_model(model))
     modules, seen = dict(resolve(model, layer) for layer in layers), []
     names = [resolve(model, layer)[0] for layer in layers]
     handles = [module.register_forward_hook(lambda *_, name=name: seen.append(name)) for name, module in modules.items()]

@@ -13,7 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from vizcourse.hooks import Layer, Layout, capture, layout_of
-from vizcourse.methods.checks import checked_count, checked_finite, checked_images, checked_indices, checked_number
+from vizcourse.methods.checks import (
+    checked_count,
+    checked_finite,
+    checked_images,
+    checked_indices,
+    checked_model,
+    checked_number,
+)
 from vizcourse.methods.passes import check_order, forward, left_alone, single
 
 
@@ -101,7 +108,7 @@ def boxes(fields: Tensor, *, share: float = 0.8, margin: int = 6) -> Tensor:
     if not isinstance(fields, Tensor) or fields.ndim != 3:
         raise ValueError("Receptive fields are one map a picture, (N, height, width), as effective_receptive_field gives them.")
     checked_finite(fields, "receptive fields")
-    share, margin = checked_number(share, "share", least=0, most=1), checked_count(margin, "margin", least=0)
+    share, margin = checked_number(share, "share", above=0, most=1), checked_count(margin, "margin", least=0)
     ends = []
     for axis, size in ((2, fields.shape[1]), (1, fields.shape[2])):
         along = fields.abs().sum(axis).double().cumsum(1)
@@ -117,7 +124,7 @@ def _chain(
     model: nn.Module, images: Tensor, layers: Sequence[Layer], layout: Layout | str | None
 ) -> tuple[Tensor, list[Tensor], list[Layout]]:
     """The pictures, the pixels and the layers' activations on one graph of derivatives, and the layout of each."""
-    images = checked_images(images, model)
+    images = checked_images(images, checked_model(model))
     if not layers:
         raise ValueError("The chain of layers is empty: name at least the layer whose vectors are asked about.")
     names = check_order(model, images, layers)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vizcourse.methods.checks import checked_count
+from vizcourse.methods.checks import checked_count, checked_finite
 
 
 def orthonormal(weight: Tensor) -> Tensor:
     """The Gram–Schmidt frame of a matrix's columns, ``(d, dim)``: differentiable, and the identity on orthonormal ones."""
-    q, r = torch.linalg.qr(weight)
+    q, r = torch.linalg.qr(_checked_matrix(weight, "a matrix to make orthonormal"))
     return q * torch.where(r.diagonal() < 0, -1.0, 1.0)
 
 
@@ -23,7 +23,7 @@ def random_frame(size: int, dim: int, generator: torch.Generator) -> Tensor:
     Raises:
         ValueError: ``dim`` is larger than ``size``.
     """
-    if checked_count(dim, "dim") > size:
+    if checked_count(dim, "dim") > checked_count(size, "size"):
         raise ValueError(f"dim must be from 1 to {size}, the channels of the layer, not {dim}.")
     return orthonormal(torch.randn(size, dim, generator=generator))
 
@@ -43,7 +43,8 @@ def row_null_split(rotation: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Orthonormal frames ``(d, ≤ dim)`` of both parts.
     """
-    if weight.ndim != 2 or weight.shape[1] != len(rotation):
+    rotation, weight = _checked_matrix(rotation, "a rotation"), _checked_matrix(weight, "the weight of a linear layer")
+    if weight.shape[1] != len(rotation):
         raise ValueError(f"The weight must have {len(rotation)} columns, one a channel, not {tuple(weight.shape)}.")
     weight = (weight - weight.mean(0)).detach().to(rotation)
     row = _basis(weight.T)
@@ -55,3 +56,10 @@ def _basis(columns: Tensor, tolerance: float = 1e-4) -> Tensor:
     """Orthonormal basis of the span of columns, without those that are zero but for rounding."""
     vectors, values, _ = torch.linalg.svd(columns, full_matrices=False)
     return vectors[:, values > tolerance * max(float(values.max()), tolerance)]
+
+
+def _checked_matrix(matrix: Tensor, what: str) -> Tensor:
+    if not isinstance(matrix, Tensor) or matrix.ndim != 2 or not matrix.numel():
+        found = tuple(matrix.shape) if isinstance(matrix, Tensor) else type(matrix).__name__
+        raise ValueError(f"Pass {what} as a tensor of rows and columns, not {found}.")
+    return checked_finite(matrix, f"values of {what}")
