@@ -292,9 +292,9 @@ STUDY = Study(
     __file__,
     {
         **{f"one/{key}": Part(lambda value=value: value, path=(NETWORK, key)) for key, value in _SETTINGS.items()},
-        "one/about": Part(about, quick={"count": 8}, cell=_about_cell, path=(NETWORK, "about")),
-        "table": Part(table, quick={"count": 8}, cell=_table_cell, path=(NETWORK, "table")),
-        "cascade": Part(cascade, quick={"count": 8}, cell=_cascade_cell, path=(NETWORK, "cascade")),
-        "two": Part(two_objects, quick={"count": 8}, cell=_two_cell, path=(NETWORK, "two")),
+        "one/about": Part(about, quick={"count": 2}, cell=_about_cell, path=(NETWORK, "about")),
+        "table": Part(table, quick={"count": 2}, cell=_table_cell, path=(NETWORK, "table")),
+        "cascade": Part(cascade, quick={"count": 2}, cell=_cascade_cell, path=(NETWORK, "cascade")),
+        "two": Part(two_objects, quick={"count": 2}, cell=_two_cell, path=(NETWORK, "two")),
     },
 )
