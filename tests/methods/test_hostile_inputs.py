@@ -7,6 +7,7 @@ argument has a *kind* (by its name, or as the row says), and each kind has value
 
 from __future__ import annotations
 
+import copy
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,3 +89,27 @@ def test_a_model_left_in_training_mode_is_refused_or_run_in_eval_mode_and_no_ima
             assert not model.noisy, "it ran in training mode"
         model.train()
     assert all(torch.equal(images[name], value) for name, value in before.items())
+
+
+FORMS = {
+    "double precision": Tensor.double,
+    "half precision": Tensor.half,
+    "expanded": lambda images: images[:, :1].expand_as(images),
+    "channels last": lambda images: images.contiguous(memory_format=torch.channels_last),
+    "asking for a gradient": lambda images: images.clone().requires_grad_(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in TRAPPED])
+def test_images_may_come_in_any_form(row, form):
+    images = {name: value for name, value in row.arguments.items() if isinstance(value, Tensor)}
+    changes = {name: FORMS[form](value) for name, value in images.items() if value.shape[1:] == (3, 8, 8)}
+    row.run(**changes)
+    assert all(value.grad is None for value in changes.values())
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in TRAPPED])
+def test_a_model_may_be_in_double_precision(row):
+    double = copy.deepcopy(CNN).double()
+    row.run(**{name: double for name, value in row.arguments.items() if value is CNN})
