@@ -74,6 +74,12 @@ def test_imports_run_one_way(path):
     assert not forbidden, f"{path.relative_to(ROOT)} must not import {', '.join(sorted(forbidden))}"
 
 
+def test_models_take_nothing_from_the_methods_but_intervals():
+    taken = {name for path in MODULES if part(path) == "models" for name in imports(path)}
+    taken = {name for name in taken if name.startswith("vizcourse.methods")}
+    assert taken <= {"vizcourse.methods.intervals", "vizcourse.methods.intervals.wilson"}
+
+
 def named(path: Path) -> str:
     return ".".join(("vizcourse", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
 

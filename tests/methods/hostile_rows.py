@@ -178,7 +178,7 @@ ROWS = [
         kinds={"right": {"None": None, "none at all": torch.ones(0).bool(), "shares": torch.tensor([0.5])}},
     ),
     # attribution
-    Row(attribution.grad_cam, **LAYERED),
+    Row(attribution.grad_cam, **LAYERED, layout="channels_first"),
     Row(attribution.layer_gradient, **LAYERED),
     Row(attribution.gradient, **PIXELS),
     Row(attribution.gradient_times_input, **PIXELS),
