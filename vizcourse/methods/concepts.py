@@ -446,10 +446,10 @@ def decompose(
             f"{concepts.vectors.shape[1]}: take concepts of the same layer."
         )
     inputs = activations.permute(0, 2, 3, 1).reshape(-1, channels)
-    threshold = penalty * concepts.scale
+    threshold, concepts = penalty * concepts.scale, replace(concepts, vectors=concepts.vectors.to(inputs))
     with torch.no_grad():
-        coefficients = _lasso(inputs, concepts.vectors.to(inputs), threshold, positive, iterations, concepts.scale)
-        reconstruction = (coefficients @ concepts.vectors.to(inputs)).view(count, height, width, channels).permute(0, 3, 1, 2)
+        coefficients = _lasso(inputs, concepts.vectors, threshold, positive, iterations, concepts.scale)
+        reconstruction = (coefficients @ concepts.vectors).view(count, height, width, channels).permute(0, 3, 1, 2)
     residual = activations - reconstruction
     length = activations.square().sum((1, 2, 3)).clamp_min(1e-30)
     return Decomposition(
