@@ -211,6 +211,32 @@ def test_samples_are_seeded_and_need_no_positive_contribution(toy):
     assert against.vectors.shape == (4, 4)
 
 
+def test_a_shared_module_is_meant_at_its_first_call(toy):
+    both = concepts.contributions(toy, PICTURES, 1, "relu1", steps=3)
+    toy.relu2 = toy.relu1
+    torch.testing.assert_close(concepts.contributions(toy, PICTURES, 1, "relu1", steps=3), both)
+    with torch.no_grad():
+        expected = toy.conv1(PICTURES).relu()
+    torch.testing.assert_close(concepts.pointwise_feature_vectors(toy, PICTURES, "relu1"), expected)
+    positions = torch.tensor([[0, 0], [3, 4], [2, 1], [1, 3]])
+    found = concepts.effective_receptive_field(toy, PICTURES, ["relu1", "norm"], positions)
+    apart = Toy().eval()
+    torch.testing.assert_close(found, concepts.effective_receptive_field(apart, PICTURES, ["relu1", "norm"], positions))
+
+
+def test_the_class_that_does_not_exist_is_named(toy):
+    with pytest.raises(ValueError, match="no class -1"):
+        concepts.contributions(toy, PICTURES, [0, 2, -1, 1], "relu1")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_any_precision(toy, dtype):
+    expected = concepts.contributions(toy, PICTURES, 1, "relu1", steps=3)
+    found = concepts.contributions(toy.to(dtype), PICTURES, 1, "relu1", steps=3)
+    torch.testing.assert_close(found, expected.to(found.dtype), atol=5e-3, rtol=5e-2)
+    assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+
+
 # ------------------------------------------------------------------------------------------------------- dictionaries
 
 

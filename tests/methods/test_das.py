@@ -298,6 +298,34 @@ def test_residual_network_and_align_on_pictures():
         assert low <= alignment.iia(PICTURES, SOURCES, labels) <= high
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+@pytest.mark.parametrize("layer", ["relu", "pool"])
+def test_any_precision(dtype, layer):
+    model = Small().eval().to(dtype)
+    alignment = das.align(model, PICTURES, SOURCES, LABELS, layer, dim=2, steps=3, **QUIET)
+    wanted = torch.float64 if dtype == torch.float64 else torch.float32
+    assert alignment.rotation.dtype == wanted and alignment.rotation.isfinite().all()
+    found = das.Site(model, PICTURES, SOURCES, layer).logits([alignment.rotation])
+    single = das.Site(Small().eval(), PICTURES, SOURCES, layer).logits([alignment.rotation])
+    torch.testing.assert_close(found, single.to(wanted), atol=5e-3, rtol=5e-3)
+
+
+def test_a_shared_module_is_changed_at_its_first_call():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two, self.relu = nn.Linear(4, 5), nn.Linear(5, 3), nn.ReLU(inplace=True)
+
+        def forward(self, vectors):
+            return self.relu(self.two(self.relu(self.one(vectors))))
+
+    model, frame = Twice(), das.random_frame(5, 2, generator(3))
+    base, source = torch.randn(2, 6, 4, generator=generator())
+    first = [model.one(each).relu() for each in (base, source)]
+    expected = model.two(das.interchange(*first, frame)).relu()
+    torch.testing.assert_close(das.Site(model, base, source, "relu").logits([frame]), expected)
+
+
 # --------------------------------------------------------------------------------------------------- manners and scores
 
 

@@ -297,6 +297,14 @@ def test_any_network_will_do():
     assert shared.values[-1] > shared.values[0]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_any_precision(dtype):
+    same = render(network(), channel("conv2", 1), **SMALL)
+    found = render(network().to(dtype), channel("conv2", 1), **SMALL)
+    torch.testing.assert_close(found.images, same.images, atol=0.02, rtol=0)
+    torch.testing.assert_close(found.values, same.values.to(found.values.dtype), atol=0.02, rtol=0.02)
+
+
 def test_seeds_decide_everything_and_the_random_state_is_untouched():
     state = torch.random.get_rng_state()
     settings = SMALL | {"transformations": LUCENT}
