@@ -520,13 +520,13 @@ _WEAK = (2649, 8196, 9852, 6346, 2424, 6570, 8110, 4086, 1912, 4045, 3431, 7251,
 
 
 def observer_again() -> list[Cell]:
-    """The observer's choices from the nine pictures and from the visualization; and that the unit orders its pictures so."""
-    stored, source, look = STUDY.stored("observer"), scenes.Scenes(PICTURES, SEED), _eye(_usual())
+    """The choices from nine pictures and from the visualization, the eye set by 250 pictures of 500; and the unit's order."""
+    stored, source, look = STUDY.stored("observer"), scenes.Scenes(PICTURES, SEED), _eye(_usual()[:250])
     top, strong, weak = (scenes.render([source.scene(number) for number in some]) for some in (_TOP, _STRONG, _WEAK))
     excited = _excited(torch.cat([top, strong, weak]))
-    shown = {"nine pictures": top, "visualization": _again("legible")}
+    shown, pairs = {"nine pictures": top, "visualization": _again("legible")}, (look(strong), look(weak))
     return [
-        Cell.near(name, _right_choices(look(images), look(strong), look(weak)), stored[name][0], 0.03)
+        Cell.near(name, _right_choices(look(images), *pairs), stored[name][0], 0.04)
         for name, images in shown.items()
     ] + [Cell.near("order of the unit's pictures", bool((excited.diff() < 1e-4).all()), 1, 0)]
 
