@@ -291,7 +291,7 @@ def test_bad_input_is_named():
         respond(model, ramp(), target=2)
     with pytest.raises(ValueError, match="one an image, 1 in all"):
         respond(model, ramp(), target=torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match='use "probability" or "logit"'):
+    with pytest.raises(ValueError, match="choose from probability, logit"):
         respond(model, ramp(), metric="loss")
     with pytest.raises(ValueError, match="pass a classifier"):
         respond(nn.Conv2d(3, 2, 1), ramp())
