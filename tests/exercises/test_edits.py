@@ -47,6 +47,8 @@ def test_an_edit_that_finds_nothing_or_leaves_no_python_is_an_error():
         edits("n / 2 -> n").of(factorial)
     with pytest.raises(EditError, match="valid Python"):
         edits("return -> return return").of(factorial)
+    with pytest.raises(EditError, match="use math, which the reference's module does not have"):
+        edits("n * factorial(n - 1) -> [math.prod(range(k)) for k in (n,)][0]").of(factorial)
 
 
 def exercise(*mistakes, unlisted=()):

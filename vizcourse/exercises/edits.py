@@ -6,12 +6,15 @@ Most mistakes of learners are the right solution with one thing wrong, so that i
 a glance what the mistake is, and it cannot fall behind when the reference changes.
 """
 
+import builtins
+import dis
 import inspect
 import itertools
 import linecache
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import CodeType
 
 _numbers = itertools.count(1)
 
@@ -38,9 +41,14 @@ class Edits:
         """The reference, a function or class, with the edits made: compiled among the names of its own module."""
         text = self.apply(textwrap.dedent(inspect.getsource(reference)))
         try:
-            return compiled(text, reference)
+            made = compiled(text, reference)
         except SyntaxError as error:
             raise EditError(f"the edits {self} do not leave valid Python: {error.msg}, line {error.lineno}") from error
+        # An import that only an edit needs looks unused, and is soon removed; then each case would end in a NameError.
+        known = {reference.__name__, *dir(builtins), *inspect.unwrap(_function(reference)).__globals__}
+        if missing := sorted(_globals_of(compile(text, "edit", "exec")) - known):
+            raise EditError(f"the edits {self} use {', '.join(missing)}, which the reference's module does not have: import it")
+        return made
 
     def __str__(self) -> str:
         return ", ".join(f"{old!r} -> {new!r}" for old, new in self.changes)
@@ -68,6 +76,12 @@ def compiled(text: str, reference: Callable) -> Callable:
     made: dict[str, Callable] = {}
     exec(compile(text, name, "exec"), inspect.unwrap(_function(reference)).__globals__, made)
     return made[reference.__name__]
+
+
+def _globals_of(code: CodeType) -> set[str]:
+    """The global names that some code reads, functions inside it included."""
+    own = {step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"}
+    return own.union(*(_globals_of(each) for each in code.co_consts if isinstance(each, CodeType)))
 
 
 def _function(definition: Callable) -> Callable:
