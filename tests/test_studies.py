@@ -95,13 +95,14 @@ def test_a_check_compares_with_the_stored_interval(study):
     study.parts = {
         "right": Part(dict, cell=lambda: Cell.within("mean", 0.5, [0.4, 0.3, 0.6])),
         "wrong": Part(dict, cell=lambda: [Cell.near("share", 0.5, 0.4, 0.05), Cell.near("share", 0.44, 0.4, 0.05)]),
-        "elsewhere": Part(dict, cell=lambda: (_ for _ in ()).throw(Missing())),
+        "elsewhere": Part(dict, cell=lambda: (_ for _ in ()).throw(Missing("no photographs"))),
         "none": Part(dict),
     }
     said = []
     assert not study.check(say=said.append) and study.check(["right"], say=said.append)
     assert said[0] == "✓ right: mean: 0.5 agrees with the stored [0.3, 0.6]"
-    assert [line[0] for line in said] == ["✓", "✗", "✓", "✓"] and "OUTSIDE" in said[1]
+    assert [line[0] for line in said] == ["✓", "✗", "✓", "○", "✓"] and "OUTSIDE" in said[1]
+    assert said[3] == "○ elsewhere is left out: no photographs"
 
 
 def test_piecework_is_kept(tmp_path, monkeypatch):

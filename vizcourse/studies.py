@@ -193,8 +193,8 @@ class Study:
             lines = (f"{json.dumps(key, ensure_ascii=False)}:{_compact(value)}" for key, value in everything.items())
             write(target, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
-    def cells(self, names: Sequence[str] = ()) -> Iterator[tuple[str, Cell]]:
-        """Part by part, its numbers measured afresh. A part that cannot be measured on this computer gives none."""
+    def cells(self, names: Sequence[str] = ()) -> Iterator[tuple[str, Cell | Exception]]:
+        """Part by part, its numbers measured afresh; for one that cannot be measured on this computer, the reason."""
         for name, part in self.chosen(names).items():
             if part.cell is None:
                 continue
@@ -202,13 +202,16 @@ class Study:
             try:
                 found = part.cell()
                 yield from ((name, each) for each in ([found] if isinstance(found, Cell) else found))
-            except self.unavailable:
-                continue
+            except self.unavailable as reason:
+                yield name, reason
 
     def check(self, names: Sequence[str] = (), *, say: Callable[[str], None] = _say) -> bool:
         """Whether the numbers that are measured afresh lie where the stored ones say; each is said."""
         right = True
         for name, cell in self.cells(names):
+            if not isinstance(cell, Cell):
+                say(f"○ {name} is left out: {cell}")
+                continue
             say(f"{'✓' if cell.agrees else '✗'} {name}: {cell}")
             right &= cell.agrees
         return right

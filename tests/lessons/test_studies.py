@@ -1,8 +1,11 @@
 """Shipped numbers cannot drift from the code: of each part of each study, a number is measured afresh."""
 
+import os
+
 import pytest
 
 from vizcourse.course import LESSONS
+from vizcourse.studies import Cell
 
 
 def has_study(entry):
@@ -13,7 +16,13 @@ def has_study(entry):
 def test_each_part_can_be_measured_again(entry):
     study = entry.part("study").STUDY
     found = list(study.cells())
-    assert found and not [f"{name}: {cell}" for name, cell in found if not cell.agrees]
+    measured = [(name, cell) for name, cell in found if isinstance(cell, Cell)]
+    assert measured and not [f"{name}: {cell}" for name, cell in measured if not cell.agrees]
+    if len(measured) < len(found):
+        left_out = [f"{name} is left out: {reason}" for name, reason in found if not isinstance(reason, Cell)]
+        if os.environ.get("CI"):
+            pytest.fail("\n".join(left_out))
+        pytest.skip("\n".join(left_out))
 
 
 @pytest.mark.parametrize("entry", filter(has_study, LESSONS), ids=lambda entry: entry.stem)
