@@ -62,4 +62,6 @@ def _checked_matrix(matrix: Tensor, what: str) -> Tensor:
     if not isinstance(matrix, Tensor) or matrix.ndim != 2 or not matrix.numel():
         found = tuple(matrix.shape) if isinstance(matrix, Tensor) else type(matrix).__name__
         raise ValueError(f"Pass {what} as a tensor of rows and columns, not {found}.")
-    return checked_finite(matrix, f"values of {what}")
+    if not matrix.detach().sum().isfinite():  # of a sum, because it is asked at each step of a search
+        checked_finite(matrix, f"values of {what}")
+    return matrix
