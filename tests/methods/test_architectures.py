@@ -20,6 +20,7 @@ from torchvision.models import convnext, densenet, efficientnet, maxvit, regnet,
 from tests.methods.untouched import untouched
 from vizcourse import hooks
 from vizcourse.methods import activation_patching, attention, convolution, corruptions, dataset_examples
+from vizcourse.methods.passes import evaluating
 
 CLASSES = 5
 
@@ -145,7 +146,8 @@ class Case:
 
         handle = self.model.get_submodule(self.layer).register_forward_hook(hook)
         try:
-            return self.model((self.images if images is None else images).clone()), seen[0]
+            with evaluating(self.model):
+                return self.model((self.images if images is None else images).clone()), seen[0]
         finally:
             handle.remove()
 
