@@ -25,7 +25,7 @@ from vizcourse.methods.checks import (
     checked_pair,
     following,
 )
-from vizcourse.methods.passes import answers, device_of, left_alone, reached, single
+from vizcourse.methods.passes import answers, device_of, evaluating, left_alone, reached, single
 
 
 def interchange(base: Tensor, source: Tensor, read: Tensor, write: Tensor | None = None) -> Tensor:
@@ -161,7 +161,8 @@ class Site:
                 read, put = frames[number].to(change), (frames if write is None else write)[number].to(change)
                 change = change @ read @ put.T
             vectors = vectors + change
-        logits = self._tail(self._folded(vectors), None if self._one_serves else rows)
+        with evaluating(self.model):
+            logits = self._tail(self._folded(vectors), None if self._one_serves else rows)
         return logits.to(vectors.dtype)
 
     def checked_labels(self, labels: Tensor | Sequence[int]) -> Tensor:
