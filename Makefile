@@ -74,7 +74,7 @@ solutions: $(VENV)/.installed-test
 test: lint solutions
 	@OMP_NUM_THREADS=1 $(BIN)/vizcourse check --jobs $(JOBS)
 	@OMP_NUM_THREADS=1 sh tests/offline.sh $(BIN)/python -m pytest $(NBVAL) -q --durations=10 \
-		-n $(JOBS) --dist loadfile -m "not peers" tests notebooks $(PYTEST_FLAGS)
+		-n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not peers" tests notebooks $(PYTEST_FLAGS)
 
 # Blank on one thread with every progress bar, solved on two without any. A checked output must not depend on that.
 test-portable: solutions

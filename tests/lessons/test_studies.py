@@ -12,7 +12,7 @@ def has_study(entry):
     return (entry.room / "study.py").is_file()
 
 
-@pytest.mark.parametrize("entry", filter(has_study, LESSONS), ids=lambda entry: entry.stem)
+@pytest.mark.parametrize("entry", [*filter(has_study, LESSONS)], ids=lambda entry: entry.stem)
 def test_each_part_can_be_measured_again(entry):
     study = entry.part("study").STUDY
     found = list(study.cells())
@@ -25,7 +25,7 @@ def test_each_part_can_be_measured_again(entry):
         pytest.skip("\n".join(left_out))
 
 
-@pytest.mark.parametrize("entry", filter(has_study, LESSONS), ids=lambda entry: entry.stem)
+@pytest.mark.parametrize("entry", [*filter(has_study, LESSONS)], ids=lambda entry: entry.stem)
 def test_each_part_is_stored_and_has_a_number_to_measure_again(entry):
     study = entry.part("study").STUDY
     missing = [name for name in study.parts if study.stored(name) is None]

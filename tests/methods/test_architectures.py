@@ -194,7 +194,7 @@ def close(found: Tensor, expected: Tensor, least: float = 1e-9) -> None:
     assert found.shape == expected.shape
     scale = float(expected.abs().max())
     assert scale > least, "there is nothing to compare"
-    assert float((found - expected).abs().max()) < 1e-6 * scale
+    assert float((found - expected).detach().abs().max()) < 1e-6 * scale
 
 
 def exchanged(case: Case) -> Tensor:

@@ -387,7 +387,7 @@ def test_pairs_of_another_split_are_held_out():
             "'blicket', 'dax', 'wug'",
         ),
         (lambda: shapes.sample(1)[0].replace_item(2, size=9), "from 0 to 1"),
-        (lambda: shapes.sample(0), "at least 1"),
+        (lambda: shapes.sample(0), "1 or more"),
         (lambda: shapes.sample(2, seed=-1), "seed must be"),
         (lambda: shapes.sample(2, split="training"), "did you mean 'train'"),
         (lambda: shapes.sample(2, cue="color"), "did you mean 'colour'"),
