@@ -37,6 +37,11 @@ class Lesson:
         """The folder with all that is the lesson's own."""
         return ROOMS / self.slug
 
+    @property
+    def source(self) -> Path:
+        """The lesson's text, which authors edit."""
+        return self.room / "lesson.md"
+
     def part(self, name: str) -> ModuleType | None:
         """The module ``exercises``, ``widgets`` or ``study`` of the lesson; None where it has none (yet)."""
         if not (self.room / f"{name}.py").is_file() and not (self.room / name / "__init__.py").is_file():

@@ -77,11 +77,6 @@ def repository() -> str:
     raise BuildError("The course's address is unknown: set Repository in pyproject.toml's [project.urls].")
 
 
-def source_path(entry: Lesson) -> Path:
-    """What the author edits."""
-    return entry.room / "lesson.md"
-
-
 def notebook_path(entry: Lesson) -> Path:
     """What the learner opens."""
     return ROOT / "notebooks" / f"{entry.stem}.ipynb"
@@ -422,10 +417,9 @@ def assemble_lesson(entry: Lesson) -> dict:
     Raises:
         BuildError: the source is missing or malformed.
     """
-    source = source_path(entry)
-    if not source.is_file():
+    if not entry.source.is_file():
         raise BuildError(f"{entry.slug}/lesson.md is missing, but lesson {entry.number} is listed.")
-    return assemble(source.read_text(encoding="utf-8"), entry.number, entry.stem, repository())
+    return assemble(entry.source.read_text(encoding="utf-8"), entry.number, entry.stem, repository())
 
 
 def is_current(path: Path, notebook: dict) -> bool:

@@ -123,8 +123,7 @@ class Study:
 
     def results(self, file: str = "study.json") -> dict:
         """All that is stored in one of the study's files; empty where there is none yet. Not to be changed."""
-        path = self.folder / file
-        return _read(path, path.stat().st_mtime_ns) if path.is_file() else {}
+        return read(self.folder / file)
 
     def stored(self, name: str) -> Any:
         """The result of one part; None where it has not been measured yet.
@@ -266,6 +265,11 @@ def write(path: Path, content: bytes) -> None:
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict:
+    """What a file of results holds, read again only when it has changed; empty where there is none. Not to be changed."""
+    return _read(path, path.stat().st_mtime_ns) if path.is_file() else {}
 
 
 @functools.lru_cache(maxsize=32)

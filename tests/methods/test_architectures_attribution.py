@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.methods.test_architectures import CASES, Case, Method, case_of, close
-from tests.methods.untouched import untouched
+from tests.methods.test_architectures import CASES, Case, Method, agrees, case_of, close
 from vizcourse.methods import attribution, property_gradients, sanity_checks
 
 
@@ -179,13 +178,3 @@ def test_a_method_of_pixels_agrees_with_plain_passes(family, method):
 @pytest.mark.parametrize("name", CASES)
 def test_a_method_of_layers_agrees_with_plain_passes(name, method):
     agrees(case_of(name), OF_LAYERS[method])
-
-
-def agrees(case: Case, row: Method) -> None:
-    with untouched(case.model):
-        if message := row.refuses(case):
-            with pytest.raises(ValueError, match=message):
-                row.call(case)
-            return
-        found = row.call(case)
-    row.check(case, found)

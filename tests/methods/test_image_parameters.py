@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.methods.toys import identity
 from tests.peers import peer
 from vizcourse.methods import feature_visualization as fv
 from vizcourse.methods.feature_visualization import (
@@ -26,14 +27,6 @@ from vizcourse.methods.feature_visualization import (
     scale,
 )
 from vizcourse.methods.image_parameters import cut
-
-
-def identity() -> nn.Sequential:
-    """Channels 0, 1 and 2 are red, green and blue."""
-    model = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False))
-    nn.init.dirac_(model[0].weight)
-    return model
-
 
 SMALL = {"image": fourier(16), "steps": 12, "transformations": (), "progress": False}
 

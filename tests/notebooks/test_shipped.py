@@ -164,7 +164,7 @@ def plain(text):
 
 @every_lesson
 def test_the_options_of_every_choice_stand_above_its_cell(entry):
-    source = notebooks.source_path(entry).read_text(encoding="utf-8")
+    source = entry.source.read_text(encoding="utf-8")
     for exercise in entry.part("exercises").EXERCISES:
         if not isinstance(exercise, ChoiceExercise):
             continue

@@ -117,8 +117,7 @@ def problems_of(one: Exercise, cells: dict[str, str] | None = None) -> list[str]
 
 def blank_cells(lesson: Any) -> dict[str, str] | None:
     """The learner's cells in the text of a lesson, by exercise id; None where there is no text."""
-    path = lesson.room / "lesson.md"
-    return cells_in(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return cells_in(lesson.source.read_text(encoding="utf-8")) if lesson.source.is_file() else None
 
 
 def cells_in(text: str) -> dict[str, str]:

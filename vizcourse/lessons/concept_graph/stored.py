@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from vizcourse.methods import concepts as methods
 from vizcourse.methods.concepts import Concepts, Samples
 from vizcourse.methods.intervals import bootstrap
 from vizcourse.models import load, untrained
-from vizcourse.studies import bar, kept
+from vizcourse.studies import bar, kept, read
 from vizcourse.worlds import scenes
 from vizcourse.worlds.scenes.vocabulary import SCENERY_PARTS
 
@@ -44,10 +43,9 @@ AT_ONCE = 100
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
 def results() -> dict:
     """What the study has measured, as it is shipped."""
-    return json.loads(RESULTS.read_text(encoding="utf-8"))
+    return read(RESULTS)
 
 
 @functools.cache
