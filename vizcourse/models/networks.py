@@ -8,14 +8,27 @@ and in other tools still fit.
 
 from __future__ import annotations
 
+import difflib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import googlenet, resnet18
 from torchvision.models.vision_transformer import ConvStemConfig, VisionTransformer
+
+
+class WeightsError(ValueError):
+    """The weights of a network are missing, damaged or cannot be downloaded."""
+
+
+def known(name: str, names: Iterable[str]) -> None:
+    """Refuse a name that no network has, and list the closest."""
+    names = list(names)
+    if name not in names:
+        closest = difflib.get_close_matches(str(name), names, n=3, cutoff=0.3) or sorted(names)
+        raise ValueError(f"There is no network named {name!r}: did you mean {' or '.join(map(repr, closest))}?")
 
 
 def check_images(images: Tensor, channels: int = 3) -> None:
@@ -356,11 +369,14 @@ ARCHITECTURES: dict[str, Architecture] = {
         f"shapes-cue-{cue}": Architecture(_small_residual, _shape_classes, 96)
         for cue in ("all", "background", "colour", "type")
     },
-    "googlenet-scenes": Architecture(
-        lambda classes: googlenet(num_classes=classes, aux_logits=False, init_weights=True),
-        _scene_classes,
-        96,
-    ),
+    **{
+        name: Architecture(
+            lambda classes: googlenet(num_classes=classes, aux_logits=False, init_weights=True),
+            _scene_classes,
+            96,
+        )
+        for name in ("googlenet-scenes", "googlenet-scenes-robust")
+    },
     "vit-scenes": Architecture(_scenes_transformer, _scene_classes, 96),
     "vit-scenes-grey": Architecture(_greyscale_transformer, _scene_classes, 96),
     **{f"scenes-small-{seed}": Architecture(_small_residual, _scene_classes, 64) for seed in (0, 1)},

@@ -196,6 +196,57 @@ def _step(network, batch, labels, optimizer, schedule, loss) -> float:
     return value.item()
 
 
+def perturbed(network: nn.Module, images: Tensor, labels: Tensor, radius: Tensor, *, steps: int = 1) -> Tensor:
+    """Pictures changed, each within a ball around itself, so that the network errs more: projected gradient ascent.
+
+    Starts at random inside the ball and steps along the normalized gradient of the cross-entropy (Madry et al. 2018, with
+    the L2 norm; one step from a random start is enough to train with: Wong et al. 2020). The network is asked in eval mode.
+
+    Args:
+        images: ``(N, 3, height, width)`` in [0, 1]; what comes back is in [0, 1], too.
+        labels: ``(N,)``.
+        radius: ``(N,)``, the largest length (L2) of each picture's change.
+        steps: of the ascent, each of length 1.25 radius / sqrt(steps).
+    """
+    radius = radius.view(-1, 1, 1, 1)
+    mode = network.training
+    network.eval()
+    try:
+        change = _of_length(torch.randn_like(images), radius * torch.rand_like(radius))
+        for _ in range(steps):
+            change.requires_grad_()
+            with torch.enable_grad():
+                value = functional.cross_entropy(network((images + change).clamp(0, 1)).float(), labels, reduction="sum")
+            (gradient,) = torch.autograd.grad(value, change)
+            change = change.detach() + _of_length(gradient, 1.25 * radius / steps**0.5)
+            length = change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+            change = change * (radius / length.clamp_min(1e-12)).clamp(max=1)
+    finally:
+        network.train(mode)
+    return (images + change).clamp(0, 1)
+
+
+def _of_length(changes: Tensor, length: Tensor) -> Tensor:
+    """Changes ``(N, 3, h, w)`` scaled to these lengths, ``(N, 1, 1, 1)``."""
+    return changes * (length / changes.flatten(1).norm(dim=1).view(-1, 1, 1, 1).clamp_min(1e-12))
+
+
+def adversarial(radius: float, side: int) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
+    """The loss of training against small perturbations: cross-entropy on :func:`perturbed` pictures.
+
+    Each picture's radius is drawn from 0 to ``radius``, so that the network learns from easy pictures and hard ones at any
+    time. It holds for pictures of ``side`` pixels; on smaller ones it shrinks with the side, and each pixel's share stays.
+    """
+
+    def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        longest = radius * images.shape[-1] / side * torch.rand(len(images), device=images.device)
+        seen = perturbed(network, images, labels, longest)
+        return functional.cross_entropy(network(seen).float(), labels)
+
+    loss.__name__ = f"adversarial({radius:g}, {side})"
+    return loss
+
+
 def _optimizer(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
     """Weight decay only for weights with two dimensions or more: not for biases and normalisation layers."""
     decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]

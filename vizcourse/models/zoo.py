@@ -1,4 +1,4 @@
-"""The networks that the course ships, and torchvision's, through one call: `load(name)`.
+"""The networks that the course ships, and other people's, through one call: `load(name)`.
 
 A shipped network is two files in `weights/`: `NAME.safetensors` (half precision) and `NAME.json`, its card:
 what it is, how it was trained, how well it does, and the SHA-256 of the weights file. `vizcourse train NAME`
@@ -7,31 +7,20 @@ writes both.
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import hashlib
 import json
-import socket
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
-import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import nn
 
-from vizcourse.models.networks import ARCHITECTURES, build, with_normalize
+from vizcourse.models import imagenet
+from vizcourse.models.networks import ARCHITECTURES, WeightsError, build, known
 
 WEIGHTS = Path(__file__).parent / "weights"
-TORCHVISION = "torchvision/"
-DOWNLOAD_TIMEOUT = 20.0  # seconds without an answer
-
-
-class WeightsError(ValueError):
-    """The weights of a network are missing, damaged or cannot be downloaded."""
 
 
 class Card(dict):
@@ -39,7 +28,7 @@ class Card(dict):
 
     Keys: `name`, `about`, `architecture`, `parameters`, `input_size`, `classes`, `data`, `recipe`, `figures`
     (name -> `value`, 95 % interval `low` and `high`, `count`), `details` (by class, confusion matrix, …),
-    `training` (seconds on the clock and of the processor, hardware), `weaknesses`, `sha256`, `bytes`.
+    `training` (seconds on the clock and of the processor, hardware; or `by` whom), `weaknesses`, `sha256`, `bytes`.
     """
 
     def __str__(self) -> str:
@@ -47,8 +36,11 @@ class Card(dict):
         lines.append(f"  {self['parameters']:,} parameters, pictures of {self['input_size']} px, {self['data']}")
         lines += [f"  {name}: {format_figure(figure)}" for name, figure in self["figures"].items()]
         training = self["training"]
-        minutes, busy = training["seconds"] / 60, training["processor_seconds"] / 60
-        lines.append(f"  trained in {minutes:.0f} minutes ({busy:.0f} of processor time) on {training['hardware']}")
+        if "seconds" in training:
+            minutes, busy = training["seconds"] / 60, training["processor_seconds"] / 60
+            lines.append(f"  trained in {minutes:.0f} minutes ({busy:.0f} of processor time) on {training['hardware']}")
+        else:
+            lines.append(f"  trained by {training['by']}")
         lines += [f"  weakness: {weakness}" for weakness in self["weaknesses"]]
         return "\n".join(lines)
 
@@ -73,7 +65,7 @@ def card(name: str, *, folder: Path = WEIGHTS) -> Card:
     Raises:
         ValueError: if no network has this name (lists the closest), or if it has not been trained yet.
     """
-    _known(name, ARCHITECTURES)
+    known(name, [*ARCHITECTURES, *imagenet.PACKAGED])
     path = Path(folder) / f"{name}.json"
     if not path.is_file():
         raise WeightsError(f"{name!r} has no trained weights here yet: make them with `vizcourse train {name}`.")
@@ -99,8 +91,9 @@ def load(
     its outputs) and `input_size` (pixels).
 
     Args:
-        name: a network of the course (`names()` lists them), or `torchvision/NAME` for one of torchvision's
-            classifiers with its own ImageNet weights, which are downloaded once.
+        name: a network of the course (`names()` lists them); `imagenet/efficientnet-lite0`, whose ImageNet weights a
+            package holds; or `torchvision/NAME` for one of torchvision's classifiers with its own ImageNet weights,
+            which are downloaded once.
         device: where to put it.
         random: leave it untrained. The same architecture with random weights is the control of many
             experiments.
@@ -111,10 +104,12 @@ def load(
         ValueError: if the name is unknown (lists the closest ones), or, as `WeightsError`, if the weights are
             not there, are damaged, or cannot be downloaded.
     """
-    if str(name).startswith(TORCHVISION):
-        network = _load_torchvision(name, random=random, seed=seed)
+    if str(name).startswith(imagenet.TORCHVISION):
+        network = imagenet.from_torchvision(name, random=random, seed=seed)
+    elif name in imagenet.PACKAGED:
+        network = imagenet.from_package(name, None if random else card(name)["sha256"], seed=seed)
     else:
-        _known(name, [*ARCHITECTURES, TORCHVISION + "resnet50"])
+        known(name, [*ARCHITECTURES, *imagenet.PACKAGED, imagenet.TORCHVISION + "resnet50"])
         network = build(name, ARCHITECTURES[name], seed=seed)
         if not random:
             state = read_weights(name, folder=folder)
@@ -170,77 +165,3 @@ def read_weights(name: str, *, folder: Path = WEIGHTS) -> dict[str, torch.Tensor
         return load_tensors(content)
     except SafetensorError as error:
         raise WeightsError(f"The weights file {path.name} is not a safetensors file ({error}): {remedy}.") from error
-
-
-def _known(name: str, known: Iterable[str]) -> None:
-    known = list(known)
-    if name not in known:
-        closest = difflib.get_close_matches(str(name), known, n=3, cutoff=0.3) or sorted(known)
-        raise ValueError(f"There is no network named {name!r}: did you mean {' or '.join(map(repr, closest))}?")
-
-
-def _load_torchvision(name: str, *, random: bool, seed: int) -> nn.Module:
-    """A classifier of torchvision with its default weights, or untrained."""
-    short = name.removeprefix(TORCHVISION)
-    # Only plain image classifiers: those in other submodules (detection, video, …) do not take a batch of
-    # pictures.
-    known = torchvision.models.list_models(module=torchvision.models)
-    _known(name, [TORCHVISION + model for model in known])
-    weights = torchvision.models.get_model_weights(short).DEFAULT
-    if random:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = torchvision.models.get_model(short, weights=None, **_without_warning(short))
-        if getattr(network, "aux_logits", False):  # the trained ones come without auxiliary classifiers, too
-            network.aux_logits, network.aux1, network.aux2 = False, None, None
-    else:
-        network = _download(name, short, weights)
-    preset = weights.transforms()
-    with_normalize(network, preset.mean, preset.std)
-    network.name = name
-    network.classes = tuple(weights.meta["categories"])
-    network.input_size = preset.crop_size[0]
-    return network
-
-
-def _without_warning(short: str) -> dict[str, bool]:
-    """The two Inception networks warn unless they are told to keep their own initialisation."""
-    return {"init_weights": True} if short in ("googlenet", "inception_v3") else {}
-
-
-def _download(name: str, short: str, weights) -> nn.Module:
-    """torchvision's network with its weights: from its download cache, else downloaded, tried once."""
-    address = weights.url
-    try:
-        with _network_timeout(DOWNLOAD_TIMEOUT):
-            return torchvision.models.get_model(short, weights=weights)
-    except (URLError, OSError) as error:  # URLError is an OSError; time-outs and refused connections are, too
-        reason = getattr(error, "reason", None) or error
-        raise WeightsError(
-            f"The weights of {name!r} could not be downloaded from {address} ({reason}): check the connection, or put "
-            f"the file into {_hub_folder_in_words()} by hand."
-        ) from error
-    except RuntimeError as error:
-        if "hash" not in str(error):
-            raise
-        raise WeightsError(
-            f"What was downloaded from {address} for {name!r} is not the file that torchvision expects ({error}): "
-            "try again, perhaps from another network."
-        ) from error
-
-
-def _hub_folder_in_words() -> str:
-    """Where torch.hub keeps weights, with the home folder as ~, which is shorter and the same for everybody."""
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    return f"~/{folder.relative_to(Path.home())}" if folder.is_relative_to(Path.home()) else str(folder)
-
-
-@contextlib.contextmanager
-def _network_timeout(seconds: float):
-    """torch.hub has no time-out of its own, so that a silent server would hang the notebook."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

@@ -1,4 +1,4 @@
-"""Photographs: samples that are always there, CIFAR-10, and the learner's own picture.
+"""Photographs: samples that are always there, CIFAR-10, and the learner's own picture or folder of pictures.
 
 Every function returns images as everywhere in the course: (N, 3, height, width), red, green, blue, float32
 in [0, 1] unless uint8 is asked for. Only `cifar10` ever uses the network, and only when CIFAR-10 is neither
@@ -249,6 +249,66 @@ def samples(*, grey: bool = False) -> dict[str, Sample]:
     return listed
 
 
+class Gallery(NamedTuple):
+    """Images (N, 3, size, size), what each is called (N), and in words where they come from."""
+
+    images: torch.Tensor
+    names: tuple[str, ...]
+    source: str
+
+
+def gallery(size: int = 224, *, limit: int | None = None, folder: str | os.PathLike | None = None) -> Gallery:
+    """Photographs to show a network of photographs: the learner's own folder, else the samples in colour.
+
+    A folder is searched with all folders in it, so that any ImageFolder will do. Photographs are called by their file, or
+    by their folder where they stand in one. What cannot be read is left out, and a warning names it.
+
+    Args:
+        size: height and width; the middle square of each photograph.
+        limit: at most so many, evenly from the sorted list.
+        folder: where to look; ``$VIZCOURSE_PHOTOS`` when not given, and the samples of scikit-image when that is not set.
+
+    Raises:
+        ValueError: the folder is not there or holds no photograph that can be read.
+    """
+    whole("size", size, 8, 1024, of="pixels")
+    if limit is not None:
+        whole("limit", limit, 1, instead="None for all")
+    named = folder or os.environ.get("VIZCOURSE_PHOTOS")
+    if not named:
+        found = list(samples().values())
+        found = [found[number] for number in _evenly(len(found), limit)]
+        if not found:
+            raise ValueError("scikit-image's photographs are not here: set $VIZCOURSE_PHOTOS to a folder of photographs")
+        images = torch.cat([sample(size) for sample in found])
+        return Gallery(images, tuple(sample.name for sample in found), "scikit-image's samples")
+    root = Path(named).expanduser()
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {named}: set $VIZCOURSE_PHOTOS to a folder of photographs, or unset it")
+    endings = {f".{kind.lower()}" for kind in FORMATS} | {".jpg"}
+    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in endings and path.is_file())
+    images, names, damaged = [], [], []
+    for number in _evenly(len(files), limit):
+        try:
+            images.append(load(files[number], size))
+        except ValueError:
+            damaged.append(files[number].name)
+        else:
+            own = files[number].parent.name if files[number].parent != root else files[number].stem
+            names.append(own.replace("_", " "))
+    if damaged:
+        warnings.warn(f"left out, since they cannot be read: {', '.join(damaged[:5])}{' …' * (len(damaged) > 5)}", stacklevel=2)
+    if not images:
+        raise ValueError(f"the folder {named} has no photograph that can be read: JPEG, PNG, WebP or GIF")
+    return Gallery(torch.cat(images), tuple(names), f"{len(images)} photographs of {root.name}")
+
+
+def _evenly(count: int, limit: int | None) -> list[int]:
+    """At most so many numbers below ``count``, as far apart as they can be."""
+    wanted = min(count, limit or count)
+    return [number * count // wanted for number in range(wanted)]
+
+
 # ---------------------------------------------------------------------------------------------------- CIFAR-10
 
 
@@ -286,11 +346,14 @@ def available() -> dict[str, str | None]:
 
     Returns:
         "samples": how many sample photographs, in words; "cifar10": where CIFAR-10 would be taken from, or
-        None. ``$VIZCOURSE_DATA`` counts when it holds the test photographs.
+        None; where ``$VIZCOURSE_PHOTOS`` is set, "your own": its folder. ``$VIZCOURSE_DATA`` counts when it holds the test
+        photographs.
     """
     number = len(samples())
     cifar10_from = "$VIZCOURSE_DATA" if _tree("test") else "downloaded" if _downloaded() else None
-    return {"samples": f"{number} sample photographs" if number else None, "cifar10": cifar10_from}
+    found = {"samples": f"{number} sample photographs" if number else None, "cifar10": cifar10_from}
+    own = os.environ.get("VIZCOURSE_PHOTOS")
+    return found | {"your own": own if Path(own).expanduser().is_dir() else None} if own else found
 
 
 def cifar10(
