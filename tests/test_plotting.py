@@ -1,7 +1,12 @@
 """The course's figures: what several lessons draw."""
 
+import base64
+import io
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vizcourse import plotting
 from vizcourse.methods.intervals import Interval
@@ -52,3 +57,16 @@ def test_a_table_is_text_and_page():
     assert "&lt;b&gt;" in bundle["text/html"] and "<caption>Shares</caption>" in bundle["text/html"]
     with pytest.raises(ValueError, match="needs 3 cells"):
         plotting.table(["method", "ours", "paper"], [["CAM", "0.50"]])
+
+
+def test_noisy_pictures_are_smaller_as_jpeg_and_keep_their_colours():
+    noise = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    red = torch.zeros(3, 64, 64)
+    red[0] = 1
+    full, small = (plotting.images([noise, red], ["", "red"], description="Two", jpeg=jpeg) for jpeg in (False, True))
+    assert (full.kind, small.kind) == ("png", "jpeg") and len(small.content) < len(full.content) / 2
+    data, facts = small._repr_mimebundle_()
+    assert base64.b64decode(data["image/jpeg"]) == small.content and facts["image/jpeg"]["alt"] == "Two"
+    pixels = np.asarray(Image.open(io.BytesIO(small.content)).convert("RGB"), dtype=int)
+    right = pixels[pixels.shape[0] * 2 // 3, pixels.shape[1] * 3 // 4]
+    assert abs(right - [255, 0, 0]).max() < 12

@@ -27,14 +27,22 @@ DIVERGING, SEQUENTIAL = "coolwarm", "viridis"
 
 
 class Shown:
-    """A finished figure: a PNG of a stated width, and the sentence that says what it shows."""
+    """A finished figure: a picture file of a stated width, and the sentence that says what it shows.
 
-    def __init__(self, png: bytes, description: str, width: int) -> None:
-        self.png, self.description, self.width = png, description, width
+    Attributes:
+        content: the file, a PNG, or a JPEG where that was asked for.
+        kind: "png" or "jpeg".
+        description: the sentence.
+        width: in pixels of a page.
+    """
+
+    def __init__(self, content: bytes, description: str, width: int, kind: str = "png") -> None:
+        self.content, self.description, self.width, self.kind = content, description, width, kind
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        data = {"image/png": base64.b64encode(self.png).decode("ascii"), "text/plain": f"[{self.description}]"}
-        return data, {"image/png": {"width": self.width, "alt": self.description}}
+        kind = f"image/{self.kind}"
+        data = {kind: base64.b64encode(self.content).decode("ascii"), "text/plain": f"[{self.description}]"}
+        return data, {kind: {"width": self.width, "alt": self.description}}
 
 
 def new(
@@ -72,12 +80,19 @@ def png(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
-def shown(figure: Figure, description: str, *, palette: int | None = None) -> Shown:
+def shown(figure: Figure, description: str, *, palette: int | None = None, jpeg: bool = False) -> Shown:
     """The figure as a notebook displays it, drawn densely enough for sharp screens.
 
     palette: draw with so many colours at most (2 to 256), which halves the size of figures full of noisy maps.
+    jpeg: keep all colours and lose a little sharpness, which makes figures full of photographs or of optimised pictures
+        several times smaller.
     """
     drawn = Shown(png(figure, dpi=140), description, width=round(figure.get_figwidth() * 84))
+    if jpeg:
+        buffer = io.BytesIO()
+        full = Image.open(io.BytesIO(drawn.content)).convert("RGB")
+        full.save(buffer, "JPEG", quality=82, subsampling="4:4:4", optimize=True)  # colours at full resolution: clean letters
+        return Shown(buffer.getvalue(), description, drawn.width, "jpeg")
     return drawn if palette is None else _with_palette(drawn, palette)
 
 
@@ -131,11 +146,9 @@ def images(
     size: float = 1.5,
     description: str = "",
     palette: int | None = None,
+    jpeg: bool = False,
 ) -> Shown:
-    """Several pictures ``(3, H, W)`` or maps ``(H, W)`` in rows.
-
-    A ``palette`` of at most 256 colours makes a figure of many or of noisy pictures less than half as large.
-    """
+    """Several pictures ``(3, H, W)`` or maps ``(H, W)`` in rows; ``palette`` and ``jpeg`` as for :func:`shown`."""
     titles = titles if titles is not None else [""] * len(pictures)
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
@@ -145,13 +158,13 @@ def images(
     for each, image, title in zip(axes.flat, pictures, titles, strict=False):
         picture(each, image, title)
         each.title.set_size(9)
-    figure = shown(figure, description or ", ".join(title for title in titles if title) or f"{len(pictures)} pictures")
-    return figure if palette is None else _with_palette(figure, palette)
+    description = description or ", ".join(title for title in titles if title) or f"{len(pictures)} pictures"
+    return shown(figure, description, palette=palette, jpeg=jpeg)
 
 
 def _with_palette(figure: Shown, colours: int) -> Shown:
     buffer = io.BytesIO()
-    full = Image.open(io.BytesIO(figure.png)).convert("RGB")
+    full = Image.open(io.BytesIO(figure.content)).convert("RGB")
     # An octree, since the default takes away strong colours and maximum coverage takes seconds; no dithering, which
     # would look like noise.
     few = full.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)

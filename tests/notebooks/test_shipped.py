@@ -129,7 +129,7 @@ def captions_without_a_picture(cells):
     missing, pictures = [], 0
     for cell in cells:
         if cell["cell_type"] == "code":
-            pictures += sum("image/png" in output.get("data", {}) for output in cell["outputs"])
+            pictures += sum(bool({"image/png", "image/jpeg"} & {*output.get("data", {})}) for output in cell["outputs"])
             continue
         for part in re.split(r"^(?=\*\*Figure \d+)", cell["source"], flags=re.MULTILINE):
             if caption := re.match(r"\*\*(Figure \d+)", part):

@@ -284,7 +284,7 @@ class GraphView:
                 frame["linewidth"] = 2.8 if node == chosen else 1.8 if node in traced else 0
                 self._draw_node(axes, name, node, places[node], y, frame)
         axes.set(xlim=(0, WIDTH), ylim=(height, 0), aspect="auto")
-        return plotting.shown(figure, "", palette=256).png
+        return plotting.shown(figure, "", palette=256).content
 
     def _draw_node(self, axes: Any, name: str, node: str, x: float, y: float, frame: dict[str, Any]) -> None:
         if self.is_class(node):
