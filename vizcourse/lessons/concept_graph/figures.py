@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
+import networkx
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from vizcourse import plotting
+from vizcourse.lessons.concept_graph.atlas import ConceptAtlas
+from vizcourse.lessons.concept_graph.graph_view import rows_of
 from vizcourse.lessons.concept_graph.stored import LAYERS
 from vizcourse.methods.concepts import boxes
+from vizcourse.methods.intervals import bootstrap
 from vizcourse.plotting import BLUE, GREEN, GREY, ORANGE, RED, Shown
 
 SHORT = [layer.replace("inception", "") for layer in LAYERS]
@@ -132,6 +138,59 @@ def put_to_the_test(matched: Mapping, at_one_penalty: Mapping, orders: Mapping) 
     axes[1].set_ylim(top=2.7)
     axes[1].legend(fontsize=7, frameon=False, ncols=3, loc="upper center")
     words = "Insertion less deletion for six dictionaries by layer, and for five orders between layers"
+    return plotting.shown(figure, words, palette=256)
+
+
+def nearest_tiles(atlas: ConceptAtlas, graph: networkx.DiGraph, own: Tensor, name: str) -> Shown:
+    """The nearest patches of each concept of a graph of one photograph, a column a layer and a row a concept.
+
+    Args:
+        atlas: of the concepts, one sample a picture.
+        graph: as `build_graph` makes it.
+        own: which of the atlas's pictures are of that photograph, ``(pictures,)``.
+        name: of the photograph.
+    """
+    rows = [nodes for layer, nodes in rows_of(graph).items() if layer in atlas.concepts]
+    figure, axes = plotting.new(10, 1.05 * max(map(len, rows)), max(map(len, rows)), len(rows), squeeze=False)
+    for place in axes.flat:
+        place.axis("off")
+    for column, nodes in enumerate(rows):
+        for place, node in zip(axes[:, column], nodes, strict=False):
+            layer, concept = graph.nodes[node]["layer"], graph.nodes[node]["concept"]
+            near = atlas.nearest[layer][concept, : atlas.count]
+            place.imshow(atlas.patches(layer, concept, columns=atlas.count, side=96))
+            hits = int(own[atlas.samples[layer].images[near]].sum())
+            adds = graph.nodes[node]["importance"]
+            place.set_title(f"{layer}, concept {concept}: {adds:+.1f}; {hits} of {len(near)} of the {name}", fontsize=8.5)
+    words = f"The nearest patches of each concept in the graph of the {name}, by layer"
+    return plotting.shown(figure, words, jpeg=True)
+
+
+def own_tiles(before: Tensor, after: Mapping[str, Tensor], areas: Mapping[str, Tensor], names: Sequence[str]) -> Shown:
+    """What a dictionary without a photograph's own tiles does: probabilities, and insertion less deletion, a dot a photograph.
+
+    Args:
+        before: probability of the class of each photograph, ``(N,)``.
+        after: the same for reconstructions, by the dictionary that they are from.
+        areas: insertion less deletion, ``(N,)``, by order of the concepts.
+        names: of the photographs.
+    """
+    figure, axes = plotting.new(10, 2.9, 1, 2)
+    for place, rows in zip(axes, ({"as it is": before, **after}, areas), strict=True):
+        values = torch.stack(list(rows.values()))
+        for number, name in enumerate(names):
+            place.plot(values[:, number], "osv^DPX*"[number % 8], color=GREY, markersize=5, label=name)
+        # To the right of the dots, so that neither hides the other.
+        spots = [spot + 0.22 for spot in range(len(rows))]
+        plotting.interval(place, spots, [bootstrap(row) for row in values], color=BLUE, label="mean, 95 %", marker="_")
+        place.set_xticks(range(len(rows)), [textwrap.fill(name, 13) for name in rows])
+        place.tick_params(axis="x", labelsize=8)
+        place.set_xlim(-0.4, len(rows) - 0.3)
+        place.axhline(0, color=GREY, linewidth=0.8)
+    axes[0].set(ylabel="probability of the class", ylim=(-0.05, 1.05), title="the later layer, rebuilt from the concepts")
+    axes[1].set(ylabel="area, insertion less deletion", title="the later layer's concepts, put in and taken out")
+    axes[0].legend(fontsize=7.5, frameon=False)
+    words = "The class's probability with each reconstruction, and insertion less deletion by order, a dot a photograph"
     return plotting.shown(figure, words, palette=256)
 
 
