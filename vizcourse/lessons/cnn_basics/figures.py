@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vizcourse import plotting
 from vizcourse.lessons.cnn_basics import study
 from vizcourse.plotting import Shown
-from vizcourse.worlds import shapes
+from vizcourse.worlds import photos, shapes
 
 
 def rank_correlation(first: Sequence[float] | Tensor, second: Sequence[float] | Tensor) -> float:
@@ -98,3 +98,53 @@ def squares_turned(
     return plotting.shown(
         figure, "A wug with its square turned, the answers of two channels by angle, and the share of pictures called dax"
     )
+
+
+@torch.no_grad()
+def surest(model: nn.Module, gallery: photos.Gallery) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """The three photographs of which a classifier is surest, each of another class: (3, 3, H, W), classes (3,), and names."""
+    sure, said = model(gallery.images).softmax(1).max(1)
+    of_class = {int(said[row]): row for row in sure.argsort().tolist()}  # the surest of a class comes last and stays
+    rows = sorted(sorted(of_class.values(), key=lambda row: -float(sure[row]))[:3])
+    if len(rows) < 3:
+        raise ValueError(f"{gallery.source}: the network sees {len(rows)} classes and three are needed: add photographs.")
+    return gallery.images[rows], said[rows], tuple(gallery.names[row] for row in rows)
+
+
+def whose_channels(images: Tensor, names: Sequence[str], classes: Sequence[str], found: Mapping[str, Mapping]) -> Shown:
+    """What is left of each photograph's answer when channels are silenced: a table for each layer, a row for each photograph.
+
+    Args:
+        images, names, classes: the photographs ``(N, 3, H, W)``, what each is called, and the class that is followed.
+        found: by layer, probabilities with all channels ("untouched", ``(N,)``), without those that each photograph needs most
+            ("needed", ``(N, N)``, a column for each), without others that are as loud ("as loud", ``(N, draws)``) and
+            without the loudest ("loudest", ``(N,)``); and which are needed ("chosen", N lists).
+    """
+    figure, axes = plotting.new(11, 3.4, len(images), 1 + len(found), gridspec_kw={"width_ratios": [1] + [4.5] * len(found)})
+    grid = axes[0, 0].get_gridspec()
+    for place, image, name in zip(axes[:, 0], images, names, strict=True):
+        plotting.picture(place, image, interpolation="bicubic")
+        place.set_ylabel(name)
+    for column, (layer, each) in enumerate(found.items(), start=1):
+        for place in axes[:, column]:
+            place.remove()
+        place = figure.add_subplot(grid[:, column])
+        count = len(each["chosen"][0])
+        values = torch.column_stack([each["untouched"], each["needed"], each["as loud"].mean(1), each["loudest"]])
+        plotting.picture(
+            place, values, f"silenced in {layer}: {count} channel{'s' * (count > 1)}", cmap=plotting.SEQUENTIAL, vmin=0, vmax=1,
+            aspect="auto",
+        )
+        place.set_xticks(
+            range(values.shape[1]), ["none", *(f"the\n{name}'s" for name in names), "as loud,\nby lot", "loudest"], fontsize=8
+        )
+        if column == 1:
+            place.set_yticks(range(len(classes)), [f"p({name})" for name in classes], fontsize=8)
+        for row, line in enumerate(values.tolist()):
+            for cell, value in enumerate(line):
+                shade = "black" if value > 0.6 else "white"
+                place.text(cell, row, f"{value:.2f}", ha="center", va="center", fontsize=9, color=shade)
+                if cell == len(images) + 1:
+                    ends = f"{float(each['as loud'][row].min()):.2f} to {float(each['as loud'][row].max()):.2f}"
+                    place.text(cell, row + 0.25, ends, ha="center", va="center", fontsize=7, color=shade)
+    return plotting.shown(figure, "Probability of three photographs' classes with channels of two layers silenced", jpeg=True)
