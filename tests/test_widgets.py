@@ -6,13 +6,14 @@ import asyncio
 import base64
 import io
 import json
+import threading
 
 import ipywidgets
 import pytest
 from PIL import Image
 
 from vizcourse import widgets as core
-from vizcourse.widgets import Explorer, Notice
+from vizcourse.widgets import Explorer, Growing, Notice
 
 
 class Square(Explorer):
@@ -86,6 +87,35 @@ def test_a_storm_of_a_thousand_changes_is_answered_once_with_the_last_position()
 
     square = asyncio.run(storm())
     assert square.computed == [2, 999] and square.result == 999**2
+
+
+def test_changes_from_another_thread_are_answered_where_the_widget_was_made():
+    """As in JupyterLab with a kernel that has subshells: two threads would use one model at once."""
+    threads = []
+
+    class Watched(Square):
+        def settle(self, name):
+            threads.append(threading.get_ident())
+
+        def compute(self, x, name):
+            threads.append(threading.get_ident())
+            return super().compute(x, name)
+
+    async def change():
+        square = Watched()
+        await asyncio.to_thread(setattr, square.controls["x"], "value", 5)
+        await asyncio.to_thread(lambda: asyncio.run(later(square, 6)))
+        await asyncio.sleep(core.PAUSE * 3)
+        return square
+
+    async def later(square, x):
+        square.controls["x"].value = x
+        await asyncio.sleep(core.PAUSE * 3)
+
+    square = asyncio.run(change())
+    assert square.result == 36 and len(threads) >= 4 and set(threads) == {threading.get_ident()}
+    square.controls["x"].value = 3  # its event loop is no more
+    assert square.result == 9
 
 
 def test_advice_and_faults_are_shown_and_only_faults_are_kept():
@@ -162,7 +192,127 @@ def test_controls_are_one_call_each():
     assert core.between("Rows", (1, 3), 0, 5).value == (1, 3) and core.switch("ReLU", True).value
     typed = core.text("Channels", placeholder="3, 7", live=False)
     assert typed.value == "" and typed.placeholder == "3, 7" and not typed.continuous_update
-    every = (whole, broken, listed, pressed, typed)
+    channel, stop = core.whole_number("Channel", 7, width=120), core.toggle("Stop")
+    assert channel.value == 7 and channel.layout.width == "120px" and stop.value is False
+    every = (whole, broken, listed, pressed, typed, channel)
     assert all(control.description for control in every)
     # No label is cut off.
     assert all(control.style.description_width == "initial" for control in every)
+
+
+# --- answers that grow ----------------------------------------------------------------------------------------
+
+
+class Counting(Growing):
+    """Counts to a number, one by one; from 100 it cannot."""
+
+    title = "Counting"
+
+    def __init__(self):
+        self.counts, self.looks = {}, []
+        super().__init__()
+
+    def make_controls(self):
+        return {"to": core.slider("to", 0, 0, 100), "tens": core.switch("tens")}
+
+    def compute(self, to, tens):
+        self.here = None
+        if to == 13:
+            raise Notice("13 is not for today.")
+        self.here, self.end = (to, tens), 10 * to if tens else to
+        return self.counts.setdefault(self.here, 0)
+
+    @property
+    def growing(self):
+        return self.here is not None and self.counts[self.here] < self.end
+
+    def grow(self, seconds):
+        if self.here[0] == 100:
+            raise OverflowError("too far")
+        self.counts[self.here] += 1
+
+    def draw(self, result, **_):
+        self.looks.append(result)
+        return b"-"
+
+    def describe(self, result, **_):
+        return f"counted to {result}"
+
+
+async def until_done(growing, seconds=10):
+    for _ in range(int(seconds / 0.01)):
+        if growing._timer is None:
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+def test_an_answer_grows_while_the_learner_looks(monkeypatch):
+    monkeypatch.setattr(core, "LOOK", 0.03)
+
+    async def look():
+        counting = Counting().set(to=20)
+        first = counting.result, counting.text.value
+        await until_done(counting)
+        return counting, first
+
+    counting, (first, text) = asyncio.run(look())
+    assert first == 0 and 'aria-live="off"' in text
+    assert counting.result == 20 and 'aria-live="polite"' in counting.text.value and counting.errors == []
+    assert 3 < len(counting.looks) < 20 and counting.looks == sorted(counting.looks)
+
+
+def test_a_change_stops_what_grew_and_it_goes_on_where_it_was_left():
+    async def look():
+        counting = Counting().set(to=50)
+        await asyncio.sleep(10 * core.GAP)
+        left = counting.counts[50, False]
+        counting.controls["to"].value = 3
+        await until_done(counting)
+        assert 0 < left < 50 and counting.counts[50, False] <= left + 1 and counting.result == 3
+        counting.set(to=50)
+        assert counting.result == counting.counts[50, False] >= left
+        counting.controls["to"].value, counting.controls["to"].value = 4, 50  # there and back before it was answered
+        await until_done(counting)
+        return counting
+
+    counting = asyncio.run(look())
+    assert counting.result == 50 and (4, False) not in counting.counts
+
+
+def test_without_an_event_loop_nothing_grows_by_itself():
+    counting = Counting().set(to=20)
+    assert counting.result == 0
+    assert counting.advance(7).result == 7 and counting.looks[-1] == 7
+    assert counting.advance(0).result == 7 and counting.finish().result == 20
+    assert counting.advance(7).result == 20
+    assert "counted to 40" in counting.set(to=40)._repr_mimebundle_()["text/plain"]
+
+
+def test_advice_and_faults_stop_it():
+    async def look():
+        counting = Counting().set(to=20)
+        counting.set(to=13)
+        assert counting._timer is None and "not for today" in counting.message.value and counting.errors == []
+        counting.set(to=100)
+        await until_done(counting)
+        return counting
+
+    counting = asyncio.run(look())
+    assert "OverflowError: too far" in counting.message.value and len(counting.errors) == 1
+    assert "OverflowError: too far" in counting.set(to=1).set(to=100).finish().message.value
+    assert counting.set(to=2).finish().result == 2 and counting.message.value == ""
+
+
+@pytest.mark.parametrize("how", [lambda counting: counting.close(), lambda counting: counting.root.close()])
+def test_a_closed_widget_does_not_go_on(how):
+    async def look():
+        counting = Counting().set(to=50)
+        await asyncio.sleep(5 * core.GAP)
+        how(counting)
+        left = counting.counts[50, False]
+        await asyncio.sleep(10 * core.GAP)
+        return left, counting.counts[50, False]
+
+    left, later = asyncio.run(look())
+    assert 0 < left == later < 50

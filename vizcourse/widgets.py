@@ -12,6 +12,7 @@ import asyncio
 import base64
 import gc
 import html
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,10 +21,20 @@ import ipywidgets
 
 #: Seconds without a change after which a dragged slider is answered.
 PAUSE = 0.04
+#: For answers that grow, in seconds: the length of a portion, the gap before the next one, in which the kernel hears of the
+#: learner's changes, and the time from one look to the next.
+PORTION, GAP, LOOK = 0.03, 0.01, 0.25
 
 
 class Notice(ValueError):
     """The learner's input cannot be used: shown in the widget as advice, and not an error of the course."""
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # plain Python, without a kernel's event loop
+        return None
 
 
 def _leave_out_of_collections(many: int = 60_000) -> None:
@@ -60,6 +71,8 @@ class Explorer:
     title = "Explorer"
     #: Width of the picture on the page, in CSS pixels; the PNG may hold more (sharp on dense screens).
     width = 720
+    #: Whether there is more to come for the present state (:class:`Growing`).
+    growing = False
 
     def __init__(self) -> None:
         _leave_out_of_collections()
@@ -68,6 +81,7 @@ class Explorer:
         self._drawn: dict[str, Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._held = False
+        self._home = _running_loop()
         self._description = ""
         self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(width=f"{self.width}px", max_width="100%"))
         self.text = ipywidgets.HTML()
@@ -143,6 +157,11 @@ class Explorer:
             self._held = held
 
     def _changed(self, change: dict[str, Any]) -> None:
+        # JupyterLab may hand in changes on a thread of their own, beside a running cell. All work is done where the widget was
+        # made: of two passes through one model at the same time, each would meet the other's hooks.
+        if self._home is not None and self._home.is_running() and _running_loop() is not self._home:
+            self._home.call_soon_threadsafe(self._changed, change)
+            return
         name = next((name for name, control in self.controls.items() if control is change["owner"]), None)
         try:
             if name is not None:
@@ -155,9 +174,8 @@ class Explorer:
 
     def _schedule(self) -> None:
         """Answer the last of a burst of changes: each change restarts a short timer, so nothing stale queues up."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # plain Python, without a kernel's event loop
+        loop = _running_loop()
+        if loop is None:
             self.update()
             return
         if self._timer is not None:
@@ -181,7 +199,8 @@ class Explorer:
             return
         self.result = result
         self.picture.value = picture
-        self.text.value = f'<div role="status" aria-live="polite">{html.escape(text)}</div>'
+        spoken = "off" if self.growing else "polite"  # read out once, when it is complete
+        self.text.value = f'<div role="status" aria-live="{spoken}">{html.escape(text)}</div>'
         self._say("")
         self._description = text
 
@@ -228,6 +247,85 @@ class Explorer:
             widget = pile.pop()
             pile.extend(getattr(widget, "children", ()))
             widget.close()
+
+
+class Growing(Explorer):
+    """An explorer whose answer takes seconds: its start is shown at once, and it grows while the learner looks.
+
+    A subclass writes two things more, and keeps what has been made so far itself (by state, say, so that it goes on where it
+    was left):
+
+    - ``growing`` → whether there is more to make for the state that was computed last;
+    - ``grow(seconds)``: make about so many seconds of it, but at least the least that can be made.
+
+    ``compute`` makes nothing: it gives what there is. Portions are made on the kernel's event loop, where there is one, and the
+    answer is computed and drawn anew every :data:`LOOK` seconds. Any change of a control comes first, and stops what grew for
+    the state before. Without an event loop nothing grows by itself: :meth:`advance` and :meth:`finish` make it.
+    """
+
+    _looked = 0.0
+
+    @property
+    def growing(self) -> bool:
+        raise NotImplementedError
+
+    def grow(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    def advance(self, portions: int = 1) -> Growing:
+        """Make so many of the least portions at once, and show what there is then. Returns the widget."""
+        self.update()
+        if any([self._grown(0) for _ in range(portions)]) and not self.message.value:
+            self._look()
+        return self
+
+    def finish(self) -> Growing:
+        """Make all that is to come at once, which takes seconds: for a static copy. Returns the widget."""
+        self.update()
+        while self._grown(PORTION):
+            pass
+        if self._drawn is None and not self.message.value:
+            self._look()
+        return self
+
+    def update(self) -> None:
+        super().update()
+        self._looked = time.perf_counter()
+        self._soon()
+
+    def _grown(self, seconds: float) -> bool:
+        """Make a portion, if there is more to make and the widget has not been closed; whether it was made."""
+        if not self.growing or self.message.value or self.root.comm is None:
+            return False
+        self._drawn = None  # what is shown is no longer what there is
+        try:
+            self.grow(seconds)
+        except Exception as error:
+            self._fail(error)
+            return False
+        return True
+
+    def _soon(self, look: bool = False) -> None:
+        """Go on after a gap; where ``look``, with a look at what there is, which takes a turn of its own."""
+        loop = _running_loop()
+        if loop is not None and self._timer is None and (look or self.growing) and not self.message.value:
+            self._timer = loop.call_later(GAP, self._go_on, look)
+
+    def _go_on(self, look: bool) -> None:
+        self._timer = None
+        if look:
+            self._look()
+        elif self._grown(PORTION):
+            self._soon(not self.growing or time.perf_counter() - self._looked > LOOK)
+
+    def _look(self) -> None:
+        """Show what there is now."""
+        self._drawn = None
+        self.update()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        self.finish()
+        return super()._repr_mimebundle_(include, exclude)
 
 
 # --- controls ------------------------------------------------------------------------------------------------------
@@ -295,6 +393,16 @@ def between(description: str, value: tuple[int, int], low: int, high: int) -> ip
 def switch(description: str, on: bool = False) -> ipywidgets.Checkbox:
     """On or off."""
     return ipywidgets.Checkbox(on, description=description, indent=False, layout=ipywidgets.Layout(width="auto"))
+
+
+def toggle(description: str, on: bool = False) -> ipywidgets.ToggleButton:
+    """On or off, as a button that stays pressed."""
+    return ipywidgets.ToggleButton(on, description=description, layout=ipywidgets.Layout(width="auto"))
+
+
+def whole_number(description: str, value: int, *, width: int | None = None) -> ipywidgets.IntText:
+    """A whole number to type; which of them it can use, the explorer says in a :class:`Notice`."""
+    return ipywidgets.IntText(value, description=description, style=_WHOLE_LABEL, layout=_layout(width))
 
 
 def text(
