@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +15,14 @@ from vizcourse.hooks import capture
 from vizcourse.lessons.feature_visualization.study import SMOOTHNESS
 from vizcourse.methods import feature_visualization as method
 from vizcourse.methods.image_parameters import cut
-from vizcourse.methods.passes import PassingReLU, device_of, left_alone, running
-from vizcourse.widgets import Explorer
+from vizcourse.methods.passes import PassingReLU, device_of, left_alone, plain_batch_norms, running
+from vizcourse.models import load
 from vizcourse.worlds import scenes
 
-#: Seconds of climbing between two looks at a picture.
-LATER_LOOKS = 0.08
+#: So many climbs are kept.
+MOST = 32
+#: How far a step goes in pixels or waves, and with the learned prior.
+RATE, PRIOR_RATE = 0.05, 0.1
 #: Weights of the penalties in live renderings.
 WEIGHTS = {"total_variation": SMOOTHNESS, "l1": 2.0, "l2": 4.0, "blur": 100.0}
 OBJECTIVES = {
@@ -63,15 +63,17 @@ class Climb:
         image: method.Image,
         transformations: Sequence[method.Transformation],
         keep: Sequence[int],
+        *,
         seed: int = 0,
         optimizer: str = "sgd",
+        learning_rate: float = RATE,
     ) -> None:
         self.model, self.objective, self.image, self.transformations = model, objective, image, transformations
         self.keep, self.total = set(keep), max(keep)
         self.generator = torch.Generator().manual_seed(seed)
         self.parameter = image.start(1, self.generator).to(device_of(model)).requires_grad_()
         self.plain = optimizer == "sgd"
-        self.optimizer = method.OPTIMIZERS[optimizer]([self.parameter], 0.05)
+        self.optimizer = method.OPTIMIZERS[optimizer]([self.parameter], learning_rate)
         self.warm_up = min(16, self.total // 2)
         self.steps, self.seconds, self.awake = 0, 0.0, False
         self.frames: dict[int, Tensor] = {}
@@ -82,9 +84,9 @@ class Climb:
         return self.steps >= self.total
 
     def advance(self, seconds: float) -> None:
-        """Climb for about so long, but at least one step."""
+        """Climb for about so long, but at least one step. In between, the model belongs to the learner's other cells."""
         start = time.perf_counter()
-        with left_alone(self.model), torch.enable_grad():
+        with left_alone(self.model, *self.image.modules), plain_batch_norms(self.model), torch.enable_grad():
             while not self.finished:
                 self._step()
                 if time.perf_counter() - start > seconds:
@@ -100,7 +102,6 @@ class Climb:
         pictures = seen = self.image.decode(self.parameter)
         for transform in self.transformations:
             seen = transform(seen, self.generator)
-        # Hooks are set for one step only: between two looks the model belongs to the learner's other cells.
         layers = [term.layer for term in self.objective.terms]
         with running(self.model, layers) as run, PassingReLU() if self.steps < self.warm_up else nullcontext():
             maps = run(cut(seen, pictures.shape[2:]).contiguous(memory_format=torch.channels_last)) | {None: ("", pictures)}
@@ -118,7 +119,7 @@ class Climb:
 
 
 class Climbs:
-    """All that a network's channels can be asked live: the climbs of the last sixteen wishes are kept.
+    """All that a network's channels can be asked live: climbs are kept, and go on where they were left.
 
     Args:
         model: a network.
@@ -126,7 +127,7 @@ class Climbs:
         steps: after which a climb's picture is kept.
 
     Attributes:
-        best: ``{layer: (channels,)}``, the largest mean of every channel among ordinary pictures: the measure of all values.
+        channels: ``{layer: how many}``.
         natural: the power of ordinary pictures at each frequency (:func:`spectrum`), as a logarithm to base 10.
     """
 
@@ -137,44 +138,49 @@ class Climbs:
             output = model(images.to(device_of(model)))
             spatial = [name for name in layers if name in acts and acts[name].ndim == 4 and acts[name].shape[-1] > 1]
             seen = {name: acts[name] for name in spatial} | {"": output[:, :, None, None]}
-        self.best = {name: maps.mean((2, 3)).amax(0).cpu() for name, maps in seen.items()}
-        self._best_square = {name: float(maps.square().mean((1, 2, 3)).amax()) for name, maps in seen.items()}
+        self.channels = {name: maps.shape[1] for name, maps in seen.items()}
+        self._most = {name: [each.amax(0).cpu() for each in _measures(maps)] for name, maps in seen.items()}
         self.natural = spectrum(images)[1:].clamp_min(1e-8).log10()
         self.kept: OrderedDict[tuple, Climb] = OrderedDict()
 
-    def of(self, layer: str, channel: int, objective: str, optimizer: str, **on: bool) -> Climb:
-        """The climb of a channel with these switches on, where it was left."""
-        key = (layer, channel, objective, optimizer, *sorted(on.items()))
+    def of(self, layer: str, channel: int, objective: str, optimizer: str, prior: bool, **on: bool) -> Climb:
+        """The climb of a channel with these switches on, where it was left.
+
+        Raises:
+            WeightsError: it is to have the learned prior, which is not there.
+        """
+        if prior:  # its picture has parameters of its own
+            on |= {"fourier": False, "colours": False}
+        key = (layer, channel, objective, optimizer, prior, *sorted(on.items()))
         if key not in self.kept:
             goal = OBJECTIVES[objective](layer, channel)
             for name, weight in WEIGHTS.items():
                 if on[name]:
                     goal = goal - weight * getattr(method, name)()
-            image = (method.fourier if on["fourier"] else method.pixels)(
-                self.size, colours=_colours() if on["colours"] else None
-            )
+            if prior:
+                image = _prior(self.size, device_of(self.model))
+            else:
+                kind = method.fourier if on["fourier"] else method.pixels
+                image = kind(self.size, colours=_colours() if on["colours"] else None)
             moved = method.DEFAULT if on["transformations"] else ()
-            self.kept[key] = Climb(self.model, goal, image, moved, self.steps, optimizer=optimizer)
-            while len(self.kept) > 16:
-                self.kept.popitem(last=False)
+            rate = PRIOR_RATE if prior else RATE
+            climb = Climb(self.model, goal, image, moved, self.steps, optimizer=optimizer, learning_rate=rate)
+            begun = [(each, kept) for each, kept in self.kept.items() if kept.steps]  # the others begin again at no cost
+            self.kept = OrderedDict([*begun[1 - MOST :], (key, climb)])
         self.kept.move_to_end(key)
         return self.kept[key]
 
-    @property
-    def latest(self) -> Climb:
-        """The one that was asked for last."""
-        return next(reversed(self.kept.values()))
+    def measured(self, picture: Tensor, layer: str, channel: int, objective: str) -> tuple[float, float]:
+        """The objective, without penalties, on a picture, and the largest on an ordinary picture."""
+        most = self._most[layer][list(OBJECTIVES).index(objective)]
+        value = method.evaluate(self.model, picture[None], OBJECTIVES[objective](layer, channel))
+        return float(value), float(most[channel] if most.ndim else most)
 
-    def times(self, picture: Tensor, layer: str, channel: int | None) -> float:
-        """What a channel, or the whole layer, answers to a picture, in multiples of the largest among ordinary pictures."""
-        if channel is None:
-            goal, most = method.layer(layer), self._best_square[layer]
-        else:
-            goal, most = method.channel(layer, channel), self.most(layer, channel)
-        return float(method.evaluate(self.model, picture[None], goal)) / most
 
-    def most(self, layer: str, channel: int) -> float:
-        return float(self.best[layer][channel].abs().clamp_min(1e-6))
+def _measures(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What :data:`OBJECTIVES` measure, in their order: of all channels ``(N, channels)``, or of the layer ``(N,)``."""
+    centre = maps[:, :, maps.shape[2] // 2, maps.shape[3] // 2]
+    return maps.mean((2, 3)), centre, maps.square().mean((1, 2, 3))
 
 
 @functools.cache
@@ -182,38 +188,7 @@ def _colours() -> Tensor:
     return method.colour_matrix(ordinary())
 
 
-class Growing(Explorer):
-    """An explorer whose result goes on growing in small portions while the learner looks: ``growing`` says whether there is
-    more to come, ``grow(seconds)`` makes some of it.
-    """
-
-    def update(self) -> None:
-        before = len(self.errors)
-        super().update()
-        if not self.growing or len(self.errors) > before or self.message.value:
-            return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # plain Python, where nobody is looking
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = loop.call_later(0.01, self._go_on)
-
-    def _go_on(self, seconds: float = LATER_LOOKS) -> None:
-        self._timer = None
-        if self.state == self._drawn:  # otherwise the learner has moved on, and that change is answered soon
-            self.grow(seconds)
-            self._drawn = None
-            self.update()
-
-    def finish(self) -> Growing:
-        """Make all that is to come at once, which takes some seconds; for a static copy and for answers."""
-        self.update()
-        while self.growing and not self.message.value:
-            self._go_on(60)
-        return self
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        self.finish()
-        return super()._repr_mimebundle_(include, exclude)
+@functools.cache
+def _prior(size: int, device: torch.device) -> method.Image:
+    decoder = load("scenes-decoder", device=device)
+    return method.prior(decoder.decode, decoder.latent, size)

@@ -1,7 +1,7 @@
 """Explorers of lesson 02: the studio, the neuron blender, and rating directions blind.
 
-What is slow was rendered beforehand (``pictures.py``) and is shown at once. The studio also renders any channel live, a few
-steps at a time (``climb.py``), and says which of both is on show.
+What is slow was rendered beforehand (``pictures.py``) and is shown at once. The studio climbs for everything else while the
+learner looks, a step or two at a time (``climb.py``), and says which of both is on show.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ import itertools
 import math
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets
 import torch
-from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from vizcourse import plotting
 from vizcourse.lessons.feature_visualization import pictures as study
-from vizcourse.lessons.feature_visualization.climb import OBJECTIVES, Climbs, Growing, ordinary, spectrum
+from vizcourse.lessons.feature_visualization.climb import OBJECTIVES, Climb, Climbs, ordinary, spectrum
 from vizcourse.methods import feature_visualization as method
-from vizcourse.models import load
-from vizcourse.widgets import Explorer, Notice, choice, column, row, slider, steps, switch
+from vizcourse.models import WeightsError, load
+from vizcourse.widgets import Explorer, Growing, Notice, choice, column, row, slider, steps, switch, toggle, whole_number
 
-#: The studio's last unit: whatever layer and channel the learner chooses, rendered on the spot.
-LIVE = "any channel, rendered now"
 SWITCHES = study.SWITCHES
-#: Seconds of climbing before the picture is shown after a change.
-FIRST_LOOK = 0.03
+#: The network whose paths are stored, and the twins between which the studio lets one choose: the same layers, other weights.
+STORED = "googlenet-scenes"
+TWINS = (STORED, "googlenet-scenes-robust")
+#: The studio's last unit.
+ANOTHER = "any other unit"
 
 
 def _sheet(pictures: Sequence[Tensor], lines: int, columns: int, gap: int) -> Tensor:
@@ -50,8 +51,8 @@ def _sheet(pictures: Sequence[Tensor], lines: int, columns: int, gap: int) -> Te
 class View:
     """One picture of the studio and what was measured on it.
 
-    ``value`` is the unit's mean in multiples of the largest among ordinary pictures; ``below`` the share of 10,000
-    pictures on which it is smaller, known for pictures rendered beforehand; ``steps`` those of the picture shown.
+    ``value`` is the objective on it, without penalties, and ``most`` the largest on an ordinary picture; ``below`` the share
+    of 10,000 pictures on which it is smaller, known for pictures rendered beforehand; ``steps`` those of the picture shown.
     """
 
     name: str
@@ -59,161 +60,261 @@ class View:
     picture: Tensor
     steps: int
     value: float
+    most: float
     below: float | None
     noise: float
-    pace: float = 0.0
-    going_on: bool = False
+    source: str
     awake: bool = True
 
 
-def _draw_spectrum(axes: Axes, result: View, natural: Tensor) -> None:
-    # Logarithms are plotted on plain axes, which are drawn in half the time of logarithmic ones.
-    power = spectrum(result.picture[None])[1:].clamp_min(1e-8).log10()
-    cycles = (torch.arange(1, len(power) + 1) / result.picture.shape[-1]).log10()
-    axes.plot(cycles, power, color=plotting.RED)
-    axes.plot(cycles, natural, color=plotting.GREY, ls="--")
-    axes.text(-2, -5.7, "red: this picture\ndashed: ordinary pictures", color="#555555", fontsize=9)
-    axes.set_xlim(-2.05, -0.28)
-    axes.set_ylim(-6, 3)
-    axes.set_xticks([-2, -1, math.log10(0.25), math.log10(0.5)], ["0.01", "0.1", "0.25", "0.5"])
-    axes.set_yticks([-6, -3, 0, 3], ["10⁻⁶", "10⁻³", "1", "10³"])
-    axes.set_xlabel("frequency (cycles per pixel)", fontsize=9)
-    axes.set_ylabel("power", fontsize=9)
-    axes.axvspan(math.log10(0.25), math.log10(0.5), color=plotting.ORANGE, alpha=0.15, lw=0)
-    axes.set_title(f"spectrum; shaded: fine noise, {result.noise:.1%} of the power", fontsize=10)
+class Sheet:
+    """The studio's figure: a picture, the path so far, and the spectrum beside that of ordinary pictures.
+
+    It is made once and changed, because making it takes as long as all else that is done between a click and the answer.
+    """
+
+    GAP = 8
+
+    def __init__(self, side: int, natural: Tensor) -> None:
+        self.figure, (picture, path, axes) = plotting.new(
+            10, 3.3, 1, 3, gridspec_kw={"width_ratios": [1, 0.66, 1.2]},
+            margins={"left": 0.005, "right": 0.985, "top": 0.9, "bottom": 0.17, "wspace": 0.12},
+        )  # fmt: skip
+        self.picture = plotting.picture(picture, torch.ones(3, side, side))
+        self.path = plotting.picture(path, _sheet([torch.ones(3, side, side)], 3, 2, self.GAP))
+        path.title.set_size(8)
+        plotting.box(path, 0, 0, side, side)
+        (self.box,) = path.patches
+        room = axes.get_position()  # for the labels
+        axes.set_position([room.x0 + 0.04, room.y0, room.width - 0.04, room.height])
+        # Logarithms are plotted on plain axes, which are drawn in half the time of logarithmic ones.
+        cycles = (torch.arange(1, len(natural) + 1) / side).log10()
+        (self.line,) = axes.plot(cycles, natural, color=plotting.RED)
+        axes.plot(cycles, natural, color=plotting.GREY, ls="--")
+        axes.text(-2, -5.7, "red: this picture\ndashed: ordinary pictures", color="#555555", fontsize=9)
+        axes.set_xlim(-2.05, -0.28)
+        axes.set_ylim(-6, 3)
+        axes.set_xticks([-2, -1, math.log10(0.25), math.log10(0.5)], ["0.01", "0.1", "0.25", "0.5"])
+        axes.set_yticks([-6, -3, 0, 3], ["10⁻⁶", "10⁻³", "1", "10³"])
+        axes.set_xlabel("frequency (cycles per pixel)", fontsize=9)
+        axes.set_ylabel("power", fontsize=9)
+        axes.axvspan(math.log10(0.25), math.log10(0.5), color=plotting.ORANGE, alpha=0.15, lw=0)
+
+    def png(self, result: View) -> bytes:
+        side = result.picture.shape[-1]
+        self.picture.set_data(plotting.pixels(result.picture))
+        self.picture.axes.title.set_text(f"after {result.steps} steps")
+        self.path.set_data(plotting.pixels(_sheet([frame for _, frame in result.frames], 3, 2, self.GAP)))
+        taken = [steps for steps, _ in result.frames]
+        self.path.axes.title.set_text(f"the climb: {', '.join(map(str, taken))}")
+        self.box.set_visible(result.steps in taken)  # the one on show is framed
+        if result.steps in taken:
+            line, place = divmod(taken.index(result.steps), 2)
+            self.box.set_xy((place * (side + self.GAP) - 0.5, line * (side + self.GAP) - 0.5))
+        self.line.set_ydata(spectrum(result.picture[None])[1:].clamp_min(1e-8).log10())
+        self.line.axes.title.set_text(f"spectrum; shaded: fine noise, {result.noise:.1%} of the power")
+        return plotting.png(self.figure, dpi=80)
+
+
+def _networks(model: str | nn.Module) -> dict[str, nn.Module]:
+    """The network asked for, and its twin, if it has one whose weights are there."""
+    if isinstance(model, nn.Module):
+        return {str(getattr(model, "name", type(model).__name__)): model}
+    found = {model: load(model)}
+    if model in TWINS:
+        other = TWINS[1 - TWINS.index(model)]
+        with suppress(WeightsError):
+            found[other] = load(other)
+    return found
 
 
 class Studio(Growing):
-    """Visualize a unit with any set of regularisers, and look at any point of the climb.
+    """Visualize any unit with any set of regularisers, and look at any point of the climb.
 
-    Some units have been rendered beforehand with every set of the four main switches and either kind of step; :data:`LIVE`
-    renders any channel of the model now. It begins with plain steps, which keep the metric that the switches choose. A live
-    climb goes on in small portions while you look, and stops when another one is asked for.
+    Some units of ``googlenet-scenes`` have been rendered beforehand with every set of the four main switches and either kind
+    of step. Everything else is climbed for now, in small portions while you look: for any channel or class, with other
+    objectives and penalties, with a learned prior, in another network. It begins with plain steps, which keep the metric that
+    the switches choose.
 
     Args:
-        model: a network, by default ``googlenet-scenes``, for which alone there are pictures rendered beforehand.
-        layers: names of layers for live renderings; by default the model's outermost layers with spatial extent.
+        model: a network, or the name of one. Where it is one of :data:`TWINS` by name, the other one can be chosen, too.
+        layers: names of layers; by default the network's outermost parts that have weights and spatial extent. The output
+            comes after them.
     """
 
-    title = "Studio: one unit, every regulariser, the whole climb"
+    title = "Studio: any unit, every regulariser, the whole climb"
     width = 900
+    steps = study.KEPT
 
-    def __init__(self, model: nn.Module | None = None, layers: Sequence[str] | None = None) -> None:
-        self.paths = study.paths() if model is None else None
-        self.model = load("googlenet-scenes") if model is None else model
+    def __init__(self, model: str | nn.Module = STORED, layers: Sequence[str] | None = None) -> None:
+        models = _networks(model)
+        first = next(iter(models.values()))
+        if layers is None:
+            layers = [name for name, part in first.named_children() if any(True for _ in part.parameters())]
+        self.climbs = {name: Climbs(each, layers, self.steps) for name, each in models.items()}
+        first = next(iter(self.climbs.values()))
+        self._sheet = Sheet(first.size, first.natural)
+        # Of the network of that name alone: a module may be anything, whatever its name.
+        self.paths = study.paths() if model in TWINS else None
         self.units = {label: (layer, number) for layer, number, label in self.paths.units} if self.paths else {}
-        self.steps = tuple(self.paths.steps) if self.paths else (0, 4, 16, 48, 96)
-        names = list(layers) if layers is not None else [name for name, _ in self.model.named_children()]
-        self.climbs = Climbs(self.model, names, self.steps)
+        self._climb: Climb | None = None
+        self._settling = False
         super().__init__()
 
     def make_controls(self) -> dict[str, Any]:
-        layers = [(name or "class scores", name) for name in self.climbs.best]
-        chosen = layers[len(layers) // 2][1]
+        channels = next(iter(self.climbs.values())).channels
+        layers = [(f"{name or 'class scores'} ({count})", name) for name, count in channels.items()]
+        layer, channel = next(iter(self.units.values()), (layers[(len(layers) - 1) // 2][1], 0))
         return {
-            "unit": choice("Unit", [*self.units, LIVE]),
-            "layer": choice("Layer", layers, chosen),
-            "channel": slider("Channel", 0, 0, len(self.climbs.best[chosen]) - 1, live=False),
-            "objective": choice("Objective", list(OBJECTIVES)),
+            "network": choice("Network", list(self.climbs), width=250),
+            "unit": choice("Unit", [*self.units, ANOTHER], width=230),
+            "layer": choice("Layer", layers, layer, width=200),
+            "channel": whole_number("Channel", channel, width=130),
             "optimizer": choice("Steps", [("plain gradient", "sgd"), ("Adam", "adam")], study.OPTIMIZERS[0], width=170),
             "fourier": switch("Fourier, 1/f"),
             "colours": switch("independent colours"),
             "transformations": switch("transformations (jitter, scale, rotate)"),
             "total_variation": switch("total variation"),
+            "objective": choice("Objective", list(OBJECTIVES), width=260),
+            "prior": switch("learned prior"),
             "l1": switch("L1"),
             "l2": switch("L2"),
             "blur": switch("blur"),
             "step": steps("After steps", self.steps, self.steps[-1]),
+            "stopped": toggle("Stop"),
         }
 
     def arrange(self) -> ipywidgets.Widget:
         c = self.controls
-        self._live_only = row(c["layer"], c["channel"], c["objective"], c["l1"], c["l2"], c["blur"])
-        self.settle("unit")
-        return column(row(c["unit"], c["optimizer"], *(c[name] for name in SWITCHES)), self._live_only, c["step"])
+        for name, few in (("network", len(self.climbs) < 2), ("unit", not self.units)):
+            c[name].layout.display = "none" if few else None
+        return column(
+            row(c["network"], c["unit"], c["layer"], c["channel"]),
+            row(c["optimizer"], *(c[name] for name in SWITCHES)),
+            row(ipywidgets.HTML("Rendered now:"), *(c[name] for name in ("objective", "prior", "l1", "l2", "blur"))),
+            row(c["step"], c["stopped"]),
+        )
 
     def settle(self, name: str) -> None:
-        if name == "unit":
-            self._live_only.layout.display = "flex" if self.controls["unit"].value == LIVE else "none"
+        if self._settling:
+            return
+        c, self._settling = self.controls, True
+        try:
+            with self._holding():
+                self._settle(name, c, next(iter(self.climbs.values())).channels)
+                if name not in ("step", "stopped"):
+                    c["stopped"].value = False  # another wish begins to climb
+                c["stopped"].description = "Go on" if c["stopped"].value else "Stop"
+        finally:
+            self._settling = False
+
+    def _settle(self, name: str, c: dict[str, Any], channels: dict[str, int]) -> None:
+        if name == "unit" and c["unit"].value != ANOTHER:
+            c["layer"].value, c["channel"].value = self.units[c["unit"].value]
+        elif name == "unit" and (c["layer"].value, c["channel"].value) in self.units.values():
+            c["channel"].value = (c["channel"].value + 1) % channels[c["layer"].value]
         elif name == "layer":
-            self.controls["channel"].max = len(self.climbs.best[self.controls["layer"].value]) - 1
+            c["channel"].value = min(c["channel"].value, channels[c["layer"].value] - 1)
+        if name in ("layer", "channel"):
+            here = (c["layer"].value, c["channel"].value)
+            c["unit"].value = next((label for label, unit in self.units.items() if unit == here), ANOTHER)
+        c["fourier"].disabled = c["colours"].disabled = c["prior"].value
 
-    def compute(self, unit: str, step: int, **state: Any) -> View:
-        return self._live(step, **state) if unit == LIVE else self._beforehand(unit, step, state)
+    def unstored(self, **state: Any) -> list[str]:
+        """Of the controls' descriptions, those for whose values in ``state`` there is nothing stored."""
+        found = ["network"] if self.paths is None or state["network"] != STORED else []
+        found += [] if (state["layer"], state["channel"]) in self.units.values() else ["unit"]
+        found += [] if state["objective"] == next(iter(OBJECTIVES)) else ["objective"]
+        found += [name for name in ("prior", "l1", "l2", "blur") if state[name]]
+        return [self.controls[name].description for name in found]
 
-    def _beforehand(self, unit: str, step: int, state: dict[str, Any]) -> View:
-        layer, number = self.units[unit]
-        chosen = {name: state[name] for name in ("optimizer", *SWITCHES)}
-        frames = self.paths.frames(layer, number, **chosen)
+    def compute(self, **state: Any) -> View:
+        self._climb = None
+        if not self.unstored(**state):
+            return self._beforehand(**state)
+        del state["unit"]
+        return self._live(**state)
+
+    def _beforehand(self, network: str, unit: str, layer: str, channel: int, step: int, objective: str, **how: Any) -> View:
+        chosen = {name: how[name] for name in ("optimizer", *SWITCHES)}
+        frames = self.paths.frames(layer, channel, **chosen)
         picture = frames[self.steps.index(step)]
+        value, most = self.climbs[network].measured(picture, layer, channel, objective)
+        below, noise = None, float(study.noise_share(picture[None]))
         if step == self.steps[-1]:  # measured on the picture itself, not on its compressed copy
-            value, below, noise = self.paths.value(layer, number, **chosen)
-            value /= self.climbs.most(layer, number)
-        else:
-            value, below, noise = self.climbs.times(picture, layer, number), None, float(study.noise_share(picture[None]))
-        return View(unit, tuple(zip(self.steps, frames, strict=True)), picture, step, value, below, noise)
+            value, below, noise = self.paths.value(layer, channel, **chosen)
+        source = "Rendered beforehand; picture and spectrum are drawn from a compressed copy."
+        return View(unit, tuple(zip(self.steps, frames, strict=True)), picture, step, value, most, below, noise, source)
 
-    def _live(self, step: int, layer: str, channel: int, objective: str, **how: Any) -> View:
-        known = len(self.climbs.best[layer])
-        if channel >= known:
-            raise Notice(f"{layer or 'The output'} has channels 0 to {known - 1}.")
-        climb = self.climbs.of(layer, channel, objective, **how)
-        if climb.steps < step:
-            climb.advance(FIRST_LOOK)
+    def _live(self, network: str, layer: str, channel: int, step: int, stopped: bool, objective: str, **how: Any) -> View:
+        climbs = self.climbs[network]
+        name, known = layer or "The output", climbs.channels[layer]
+        if not 0 <= channel < known:
+            raise Notice(f"{name} has no channel {channel}: choose one of 0 to {known - 1}.")
+        try:
+            climb = climbs.of(layer, channel, objective, **how)
+        except WeightsError as reason:
+            raise Notice(f"There is no learned prior: {reason}") from reason
+        self._climb, self._until = climb, 0 if stopped else step
         done, picture = (step, climb.frames[step]) if step in climb.frames else climb.latest()
-        name = f"{layer or 'class score'} {channel}"
-        if objective.startswith("whole layer"):
-            channel, name = None, f"all of {layer or 'the class scores'}"
+        frames = tuple((number, climb.frames[number]) for number in self.steps if number in climb.frames)
+        value, most = climbs.measured(picture, layer, channel, objective)
+        source = "Rendered now" + (f", {1000 * climb.seconds / climb.steps:.0f} ms a step" if climb.steps else "")
+        if done < step:
+            source += ", stopped on the way" if stopped else f", on the way to {step}"
+        if how["prior"]:
+            source += "; the numbers that the learned prior draws it from take the steps, so waves and colours do not apply"
         return View(
-            name, tuple((number, climb.frames[number]) for number in self.steps if number in climb.frames), picture, done,
-            self.climbs.times(picture, layer, channel), None, float(study.noise_share(picture[None])),
-            climb.seconds / max(1, climb.steps), climb.steps < step, climb.awake or climb.steps <= climb.warm_up,
+            self._named(network, layer, channel, objective), frames, picture, done, value, most, None,
+            float(study.noise_share(picture[None])), f"{source}.", climb.awake or climb.steps <= climb.warm_up,
         )  # fmt: skip
+
+    def _named(self, network: str, layer: str, channel: int, objective: str) -> str:
+        classes = getattr(self.climbs[network].model, "classes", None)
+        if objective.startswith("whole layer"):
+            name = f"all of {layer or 'the class scores'}"
+        elif not layer and classes:
+            name = f"the class {classes[channel]}"
+        else:
+            name = f"{layer or 'the output'}, channel {channel}"
+        if objective.startswith("neuron"):
+            name += ", in the centre"
+        return f"{name}, of {network}" if len(self.climbs) > 1 and network != STORED else name
 
     @property
     def growing(self) -> bool:
-        return self.controls["unit"].value == LIVE and isinstance(self.result, View) and self.result.going_on
+        return self._climb is not None and self._climb.steps < self._until
 
     def grow(self, seconds: float) -> None:
-        self.climbs.latest.advance(seconds)
+        self._climb.advance(seconds)
+
+    def update(self) -> None:
+        super().update()
+        stop = self.controls["stopped"]
+        stop.disabled = not (self.growing or stop.value)
 
     def answer_value(self) -> dict[str, Any]:
-        """The switches, the step, and what was measured on the picture shown."""
-        self.finish()
-        shown = self.result
-        return self.state | {"value": shown.value, "below": shown.below, "noise": shown.noise}
+        """The controls' values, what was measured on the picture shown, and for which controls nothing is stored."""
+        self.update()
+        measured = {} if self.message.value else {name: getattr(self.result, name) for name in ("value", "below", "noise")}
+        return self.state | measured | {"unstored": self.unstored(**self.state)}
 
     def draw(self, result: View, **_: Any) -> bytes:
-        figure, axes = plotting.new(
-            10, 3.3, 1, 4, gridspec_kw={"width_ratios": [1, 0.66, 0.08, 1.2]},
-            margins={"left": 0.005, "right": 0.985, "top": 0.9, "bottom": 0.17, "wspace": 0.12},
-        )  # fmt: skip
-        plotting.picture(axes[0], result.picture, f"after {result.steps} steps")
-        axes[2].axis("off")  # room for the labels of the last axes
-        frames = result.frames[:6]
-        sheet, shown = _sheet([frame for _, frame in frames], 3, 2, gap=8), ", ".join(str(number) for number, _ in frames)
-        plotting.picture(axes[1], sheet, f"the climb: {shown}")
-        axes[1].title.set_size(8)
-        side = result.picture.shape[-1]
-        for place, (number, _) in enumerate(frames):
-            if number == result.steps:  # the one on show is framed
-                plotting.box(axes[1], place % 2 * (side + 8), place // 2 * (side + 8), side, side)
-        _draw_spectrum(axes[3], result, self.climbs.natural)
-        return plotting.png(figure, dpi=80)
+        return self._sheet.png(result)
 
-    def describe(self, result: View, unit: str, **_: Any) -> str:
+    def describe(self, result: View, layer: str, objective: str, **_: Any) -> str:
         if not result.awake:
             return f"{result.name}: silent whatever the picture, so there is no gradient to climb. A dead unit, or one asleep."
-        answer = f"it answers {result.value:.2f} times as strongly as to the best of {len(ordinary())} ordinary pictures"
         if result.below is not None:
-            share = "each" if result.below == 1 else f"{result.below:.2%}"
-            answer = f"it answers more strongly than to {share} of 10,000 ordinary pictures"
-        source = "Rendered beforehand; picture and spectrum are drawn from a compressed copy"
-        if unit == LIVE:
-            source = f"Live, {1000 * result.pace:.0f} ms a step" + (", still climbing" if result.going_on else "")
+            than = f"more than on {'each' if result.below == 1 else f'{result.below:.2%}'} of 10,000 ordinary pictures"
+        elif result.most > 1e-3:
+            than = f"{result.value / result.most:.2f} times the largest on {len(ordinary())} ordinary pictures"
+        else:
+            than = f"and at most {result.most:.3g} on {len(ordinary())} ordinary pictures"
+        kind = {"channel": "mean" if layer else "logit", "neuron in the centre": "activation"}.get(objective, "mean square")
         return (
-            f"{result.name}, after {result.steps} steps: {answer}. {result.noise:.1%} of the picture's power is fine noise, "
-            f"above a quarter of a cycle per pixel. {source}."
+            f"{result.name}, after {result.steps} steps: {kind} {result.value:.3g}, {than}. {result.noise:.1%} of the picture's"
+            f" power is fine noise, above a quarter of a cycle per pixel. {result.source}"
         )
 
 

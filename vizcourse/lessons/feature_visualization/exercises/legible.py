@@ -37,6 +37,12 @@ def _studio_judge(value):
     if not isinstance(value, dict) or not {"unit", "step", "optimizer", *study.SWITCHES} <= set(value):
         return 'Hand in the studio itself, as it is set: `answer("2.5", studio)`.'
     paths = study.paths()
+    changed = [name for name in value.get("unstored", ()) if name != "Unit"]
+    if changed:
+        return (
+            "This picture was rendered now. How it compares with 10,000 others is known for googlenet-scenes and the four "
+            f"switches alone: set back {', '.join(changed)}."
+        )
     if value["unit"] != paths.units[0][2]:
         return Problem(f"Choose {paths.units[0][2]} under Unit.", mistake="other-unit")
     if value["step"] != paths.steps[-1]:
@@ -57,7 +63,7 @@ def _studio_judge(value):
 
 def _is_as_made(value):
     """The studio as it is at first: nothing switched on."""
-    return isinstance(value, dict) and _studio_state().items() <= value.items()
+    return isinstance(value, dict) and _studio_state().items() <= value.items() and not value.get("unstored")
 
 
 def _studio_state(*on, **others):
