@@ -394,6 +394,19 @@ def test_the_passing_relu_differs_only_where_everything_is_blocked():
         assert torch.equal(gradient, torch.tensor([[0.0, -1.0], [-1.0, 0.0]]))
 
 
+def test_the_passing_relu_knows_relu6_and_leaves_other_bounds_alone():
+    x = torch.tensor([[-1.0, -2.0], [8.0, 2.0]], requires_grad=True)
+    wish = torch.tensor([[-1.0, 1.0], [-1.0, -1.0]])
+    for relu6 in (functional.relu6, nn.ReLU6(), lambda x: functional.hardtanh(x.clone(), 0.0, max_val=6.0, inplace=True)):
+        with PassingReLU():
+            y = relu6(x)
+        assert torch.equal(y, x.clamp(0, 6))
+        assert torch.equal(torch.autograd.grad(y, x, wish)[0], torch.tensor([[-1.0, 0.0], [0.0, -1.0]]))
+    with PassingReLU():
+        y = functional.hardtanh(x)
+    assert torch.equal(y, x.clamp(-1, 1)) and not torch.autograd.grad(y, x, wish)[0][1].any()
+
+
 def test_a_dead_unit_is_named():
     model = network()
     with torch.no_grad():

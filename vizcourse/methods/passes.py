@@ -224,10 +224,23 @@ class ReplacedReLU(TorchFunctionMode):
 
 
 class PassingReLU(ReplacedReLU):
-    """Inside the block, ReLUs called as functions or as modules let a wholly blocked gradient through."""
+    """Inside the block, ReLUs called as functions or as modules let a wholly blocked gradient through; ReLU6 as well."""
 
     def __init__(self):
         super().__init__(_PassThrough.apply)
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is functional.relu6 or function is functional.hardtanh:  # the module ReLU6 calls the second
+            low, high = _bounds(*args[1:], **(kwargs or {})) if function is functional.hardtanh else (0, 6)
+            if low == 0:
+                self.met = True
+                return self.instead(args[0] if args else kwargs["input"]).clamp_max(high)
+        return super().__torch_function__(function, types, args, kwargs)
+
+
+def _bounds(min_val: float = -1.0, max_val: float = 1.0, *_, **__) -> tuple[float, float]:
+    """Those of a call of ``hardtanh``."""
+    return min_val, max_val
 
 
 class _PassThrough(torch.autograd.Function):
