@@ -60,7 +60,7 @@ def test_a_table_is_text_and_page():
 
 
 def test_noisy_pictures_are_smaller_as_jpeg_and_keep_their_colours():
-    noise = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(3, 200, 200, generator=torch.Generator().manual_seed(0))
     red = torch.zeros(3, 64, 64)
     red[0] = 1
     full, small = (plotting.images([noise, red], ["", "red"], description="Two", jpeg=jpeg) for jpeg in (False, True))

@@ -91,7 +91,7 @@ def shown(figure: Figure, description: str, *, palette: int | None = None, jpeg:
     if jpeg:
         buffer = io.BytesIO()
         full = Image.open(io.BytesIO(drawn.content)).convert("RGB")
-        full.save(buffer, "JPEG", quality=82, subsampling="4:4:4", optimize=True)  # colours at full resolution: clean letters
+        full.save(buffer, "JPEG", quality=75, subsampling="4:4:4", optimize=True)  # colours at full resolution: clean letters
         return Shown(buffer.getvalue(), description, drawn.width, "jpeg")
     return drawn if palette is None else _with_palette(drawn, palette)
 
@@ -156,7 +156,8 @@ def images(
     for each in axes.flat:
         each.axis("off")
     for each, image, title in zip(axes.flat, pictures, titles, strict=False):
-        picture(each, image, title)
+        # Hard pixels are what a JPEG is bad at.
+        picture(each, image, title, interpolation="bicubic" if jpeg else "nearest")
         each.title.set_size(9)
     description = description or ", ".join(title for title in titles if title) or f"{len(pictures)} pictures"
     return shown(figure, description, palette=palette, jpeg=jpeg)
