@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vizcourse import plotting
+from vizcourse.hooks import capture, layout_of
 from vizcourse.lessons.activation_patching.study import STUDY
 from vizcourse.methods.activation_patching import PatchingResult, measure, record, window_layers
 from vizcourse.plotting import BLUE, GREEN, GREY, ORANGE, RED, Shown
+from vizcourse.worlds import photos
 
 #: The five corruptions of one figure: part of the study -> words, colour, and line.
 CORRUPTIONS = {
@@ -235,3 +238,83 @@ def patterns(picture: Tensor, seen: Iterable[Tensor]) -> Shown:
         plotting.picture(axis, heard, f"head {head}", cmap=plotting.SEQUENTIAL, vmin=0)
     description = "What the class token listens to in layer 3: four heads' patterns over the six by six places"
     return plotting.shown(figure, description, palette=256)
+
+
+@torch.no_grad()
+def surest(model: nn.Module, size: int) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """Three photographs of which a classifier is surest, each of another class: (3, 3, size, size), classes (3,), and names.
+
+    They are the learner's own, or the course's if the classifier sees less than three classes in those.
+    """
+    samples = photos.samples()
+    for shown in (photos.gallery(size, limit=24), None):
+        names = tuple(samples) if shown is None else shown.names
+        images = torch.cat([sample(size) for sample in samples.values()]) if shown is None else shown.images
+        sure, said = model(images).softmax(dim=1).max(dim=1)
+        best = {int(said[row]): row for row in sure.argsort().tolist()}  # the surest of a class comes last and stays
+        rows = sorted(best.values(), key=lambda row: -float(sure[row]))[:3]
+        if len(rows) == 3:
+            break
+    else:
+        raise ValueError("The classifier sees less than three classes in the photographs: choose another one.")
+    return images[rows], said[rows], tuple(names[row] for row in rows)
+
+
+@torch.no_grad()
+def changed(model: nn.Module, layer: str, clean: Tensor, corrupted: Tensor) -> Tensor:
+    """The distance of two runs at each place of a layer, over the length of the first activation: (7, 7), mean of the pairs."""
+    maps = []
+    for images in (clean, corrupted):
+        with capture(model, layer, stop=True) as acts:
+            model(images)
+        layout = layout_of(model, layer, acts[layer], images=images)
+        some = layout.to_maps(acts[layer])
+        maps.append(some if layout.axes == 4 else some[..., layout.special :].unflatten(-1, layout.grid).flatten(2, 3))
+    difference, length = ((each**2).sum(dim=1) for each in (maps[0] - maps[1], maps[0]))
+    return functional.adaptive_avg_pool2d((difference / length).sqrt(), 7).mean(dim=0)
+
+
+def collages(photographs: Tensor, cut: Mapping[str, Mapping], stages: Sequence[str]) -> Shown:
+    """Two kinds of collage: an example, where the runs differ after the last stage, what single places of it give back, and
+    what all places of a region give back by stage.
+
+    Args:
+        photographs: (2, 3, H, W), of which the first collage of either kind was made.
+        cut: by "middle" and "frame", what was exchanged: "collage" (pairs, 3, H, W); "total" (pairs,); "changed" (7, 7);
+            "squares" (pairs, 49), what a patch of each gives back of the logit difference; and, (pairs, stages), the same of
+            the "middle", of the "frame", and of a "third" photograph in the place of what was exchanged.
+        stages: names of the patched layers.
+    """
+    figure, axes = plotting.new(11, 5.2, 2, 5, gridspec_kw={"width_ratios": [1, 1, 1.15, 1.2, 2.5]})
+    short = [stage.rpartition(".")[2] for stage in stages]
+    given_back = {edit: part["squares"].mean(dim=0).view(7, 7) / part["total"].mean() for edit, part in cut.items()}
+    differ, most = (float(max(each.abs().max() for each in maps)) for maps in
+                    ([part["changed"] for part in cut.values()], given_back.values()))  # fmt: skip
+    for (edit, part), row, photograph, title in zip(cut.items(), axes, photographs, ("clean", "the other one"), strict=True):
+        plotting.picture(row[0], photograph, title)
+        plotting.picture(row[1], part["collage"][0], f"corrupted: the\nother one's {edit}")
+        title = f"stage {short[-1]}: relative\ndifference"
+        drawn = plotting.picture(row[2], part["changed"], title, cmap=plotting.SEQUENTIAL, vmin=0, vmax=differ)
+        figure.colorbar(drawn, ax=row[2], shrink=0.55)
+        title = f"stage {short[-1]}: what one\nplace gives back"
+        drawn = plotting.picture(row[3], given_back[edit], title, cmap=plotting.DIVERGING, vmin=-most, vmax=most)
+        figure.colorbar(drawn, ax=row[3], shrink=0.55)
+        for each, colour in zip(row[2:4], ("white", "black"), strict=True):
+            plotting.box(each, 1, 1, 5, 5, colour)
+        looks = {
+            "middle": (BLUE, "o-", "middle"),
+            "frame": (ORANGE, "s--", "frame"),
+            "third": (GREY, "^:", f"a third's {edit}"),
+        }
+        for what, (colour, marker, label) in looks.items():
+            if what != "third":
+                row[4].plot((part[what] / part["total"][:, None]).T, color=colour, linewidth=0.6, alpha=0.5)
+            row[4].plot(part[what].mean(dim=0) / part["total"].mean(), marker, color=colour, markersize=5, label=label)
+        row[4].axhline(0, color="black", linewidth=0.6)
+        row[4].set_xticks(range(len(stages)), short)
+        row[4].set_ylim(-0.4, 1.75)
+        row[4].set_ylabel("share of the\ntotal effect")
+        row[4].legend(fontsize=8, frameon=False, loc="upper left", ncols=3, columnspacing=1, handlelength=1.7)
+    axes[1, 4].set_xlabel("stage after which all these places are patched")
+    description = "Two collages, where the runs differ, what single places give back, and middle and frame patched by stage"
+    return plotting.shown(figure, description, jpeg=True)
