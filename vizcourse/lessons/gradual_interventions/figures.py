@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.axes import Axes
-from torch import Tensor
+from torch import Tensor, nn
 
 from vizcourse import plotting
-from vizcourse.methods.property_gradients import permutation_test
+from vizcourse.methods.property_gradients import PropertyEffect, permutation_test
 from vizcourse.plotting import Shown
 from vizcourse.worlds.gradual import Path
+from vizcourse.worlds.photos import Gallery
 
 #: Colour and line of the trio of pets networks, everywhere in the lesson.
 STYLE = {"unbiased": (plotting.GREEN, "-"), "dark-cats": (plotting.BLUE, "--"), "dark-dogs": (plotting.RED, "-.")}
@@ -74,7 +75,7 @@ def shuffles(curves: Mapping[str, Tensor], along: Tensor) -> Shown:
     axes[0, 0].set_ylabel("response")
     axes[1, 0].set_ylabel("shuffled orders")
     description = "Four response curves and, under each, the scores of a thousand shuffles with the true one marked"
-    return plotting.shown(figure, description)
+    return plotting.shown(figure, description, palette=256)
 
 
 def maps_and_score(picture: Tensor, maps: Mapping[str, Mapping[str, Tensor]], scores: Mapping[str, float]) -> Shown:
@@ -90,7 +91,8 @@ def maps_and_score(picture: Tensor, maps: Mapping[str, Mapping[str, Tensor]], sc
         row[4].set_xlim(0, 1.1)
         row[4].set_yticks([])
         row[4].set_title("score of the fur" if top else "")
-    return plotting.shown(figure, "Gradient, Grad-CAM and LIME of a black dog in three networks, and the score of its fur")
+    description = "Gradient, Grad-CAM and LIME of a black dog in three networks, and the score of its fur"
+    return plotting.shown(figure, description, palette=256)
 
 
 def table(axes: Axes, numbers: Tensor, title: str, rows: Sequence[str], columns: Sequence[str]) -> None:
@@ -242,3 +244,56 @@ def bars(axes: Axes, rows: Sequence[Mapping], factors: Sequence[str], title: str
     axes.set_xticks(range(len(factors)), [factor.replace(" ", "\n") for factor in factors], fontsize=9)
     axes.set_ylim(0, 1.05)
     axes.set_title(title, fontsize=11)
+
+
+@torch.no_grad()
+def surest(model: nn.Module, gallery: Gallery) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """The three photographs of which a classifier is surest, each of another class: (3, 3, H, W), classes (3,), and names."""
+    sure, said = model(gallery.images).softmax(1).max(1)
+    of_class = {int(said[row]): row for row in sure.argsort().tolist()}  # the surest of a class comes last and stays
+    rows = sorted(sorted(of_class.values(), key=lambda row: -float(sure[row]))[:3])
+    if len(rows) < 3:
+        raise ValueError(f"{gallery.source}: the network sees {len(rows)} classes and three are needed: add photographs.")
+    return gallery.images[rows], said[rows], tuple(gallery.names[row] for row in rows)
+
+
+def photographs_edited(
+    photographs: Tensor,
+    names: Sequence[str],
+    classes: Sequence[str],
+    edited: Mapping[str, Tensor],
+    found: Mapping[str, PropertyEffect],
+    controls: Mapping[str, Sequence[PropertyEffect]],
+    words: Mapping[str, str],
+) -> Shown:
+    """A row a photograph, and for each edit its middle and end, the end with the change in a wrong place, and the curves.
+
+    Args:
+        photographs, names, classes: ``(N, 3, H, W)``, what each is called, and the class that is followed.
+        edited: by edit, the pictures along it, ``(N, steps, 3, H, W)``.
+        found, controls: by edit, the responses to those pictures, and to those with the change in wrong places.
+        words: by edit, its axis with the unit.
+    """
+    figure, axes = plotting.new(
+        9.8, 3.5, len(photographs), 1 + 4 * len(edited), gridspec_kw={"width_ratios": [1] + [1, 1, 1, 1.9] * len(edited)}
+    )
+    for n, row in enumerate(axes):
+        plotting.picture(row[0], photographs[n], interpolation="bicubic")
+        row[0].set_ylabel(names[n], fontsize=8)
+        for number, (title, pictures) in enumerate(edited.items()):
+            *places, curve = row[1 + 4 * number : 5 + 4 * number]
+            ghost = (photographs[n] + (pictures[n, -1] - photographs[n]).flip(-2)).clamp(0, 1)
+            shown = {"middle": pictures[n, pictures.shape[1] // 2], "end": pictures[n, -1], "wrong place": ghost}
+            for place, (when, each) in zip(places, shown.items(), strict=True):
+                plotting.picture(place, each, "" if n else f"{title}:\n{when}", interpolation="bicubic")
+                place.title.set_size(8)
+            for each in controls[title]:
+                curve.plot(each.values, each.responses[n], "--", color=plotting.GREY, linewidth=1)
+            curve.plot(found[title].values, found[title].responses[n], color=plotting.BLUE, linewidth=2)
+            curve.set(ylim=(-0.03, 1.03), yticks=[0, 1], xticks=[])
+            curve.set_title(f"p({classes[n]})", fontsize=8)
+        for number, title in enumerate(edited):
+            if n == len(axes) - 1:
+                row[4 + 4 * number].set_xlabel(words[title], fontsize=8)
+    description = "Three photographs edited step by step, the same change in wrong places, and the probability of their classes"
+    return plotting.shown(figure, description, jpeg=True)
