@@ -632,7 +632,8 @@ RECIPES: dict[str, Recipe] = {
         ),
     ),
     "googlenet-scenes-robust": Recipe(
-        about="`googlenet-scenes`, trained further against perturbations of length (L2) up to 3, so that it does not rest on fine patterns.",
+        about="`googlenet-scenes`, trained further against perturbations of length (L2) up to 3, so that it does not rest on "
+        "fine patterns.",
         pictures=f"{TRAINING_SCENES:,} scenes, every class equally often; held out: {HELD_OUT_SCENES:,} others",
         data=_scene_pictures,
         schedule=Schedule((Phase(2, 64), Phase(2, 96)), "adamw", peak=1e-3, weight_decay=0.02, warm_up=0.15),
