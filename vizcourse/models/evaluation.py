@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from vizcourse.methods.intervals import wilson
 from vizcourse.models.training import at_size, luma
+from vizcourse.worlds import photos
 
 
 class Report(NamedTuple):
@@ -73,3 +74,22 @@ def greyscale(images: Tensor) -> Tensor:
     """uint8 pictures without colour, still with three channels."""
     grey = torch.cat([luma(part.float()) for part in images.split(1000)])
     return grey.round().to(torch.uint8).expand(-1, 3, -1, -1)
+
+
+@torch.no_grad()
+def surest(network: nn.Module, gallery: photos.Gallery, count: int = 3) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """The photographs of which a classifier is surest, each of another class.
+
+    Returns:
+        the photographs in the order of the gallery, ``(count, 3, size, size)``; the classes that the network sees,
+        ``(count,)``; and what the photographs are called.
+
+    Raises:
+        ValueError: the network sees fewer classes in them.
+    """
+    sure, said = network(gallery.images).softmax(dim=1).max(dim=1)
+    of_class = {int(said[row]): row for row in sure.argsort().tolist()}  # the surest of a class comes last and stays
+    rows = sorted(sorted(of_class.values(), key=lambda row: -float(sure[row]))[:count])
+    if len(rows) < count:
+        raise ValueError(f"{gallery.source}: the network sees {len(rows)} classes and {count} are needed: add photographs.")
+    return gallery.images[rows], said[rows], tuple(gallery.names[row] for row in rows)

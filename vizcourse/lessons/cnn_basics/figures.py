@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vizcourse import plotting
 from vizcourse.lessons.cnn_basics import study
 from vizcourse.plotting import Shown
-from vizcourse.worlds import photos, shapes
+from vizcourse.worlds import shapes
 
 
 def rank_correlation(first: Sequence[float] | Tensor, second: Sequence[float] | Tensor) -> float:
@@ -98,17 +98,6 @@ def squares_turned(
     return plotting.shown(
         figure, "A wug with its square turned, the answers of two channels by angle, and the share of pictures called dax"
     )
-
-
-@torch.no_grad()
-def surest(model: nn.Module, gallery: photos.Gallery) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    """The three photographs of which a classifier is surest, each of another class: (3, 3, H, W), classes (3,), and names."""
-    sure, said = model(gallery.images).softmax(1).max(1)
-    of_class = {int(said[row]): row for row in sure.argsort().tolist()}  # the surest of a class comes last and stays
-    rows = sorted(sorted(of_class.values(), key=lambda row: -float(sure[row]))[:3])
-    if len(rows) < 3:
-        raise ValueError(f"{gallery.source}: the network sees {len(rows)} classes and three are needed: add photographs.")
-    return gallery.images[rows], said[rows], tuple(gallery.names[row] for row in rows)
 
 
 def whose_channels(images: Tensor, names: Sequence[str], classes: Sequence[str], found: Mapping[str, Mapping]) -> Shown:

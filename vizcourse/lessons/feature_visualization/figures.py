@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from vizcourse import plotting
+from vizcourse.lessons.feature_visualization import legibility
 from vizcourse.lessons.feature_visualization.pictures import Blends
 from vizcourse.methods.intervals import bootstrap, wilson
+from vizcourse.models import card
 from vizcourse.plotting import Shown
+from vizcourse.worlds import scenes
 
 _LOOKS = ((plotting.BLUE, "-"), (plotting.RED, "--"), (plotting.GREY, ":"))
 
@@ -79,6 +82,20 @@ def print_differences(book: Mapping, apart: Callable[[str, str], str]) -> None:
             print(f"{name:<20}{torch.tensor(arm['end'])[:, 0].median():>36.1f}{format(bootstrap(moved), '.0%'):>42}")
 
 
+def print_noise(book: Mapping, name: str, level: float = 1.0) -> None:
+    """Fine noise where the channels' means are those of the strongest picture, four ways to climb, with intervals."""
+    place = book["levels"].index(level)
+    ways = ("pixels, plain", "pixels, Adam", "waves, plain", "waves, Adam")
+    rows = [[row[place] for row in book["arms"][way]["fine"]] for way in ways]
+    values = torch.tensor([[float("nan") if value is None else value for value in row] for row in rows])
+    together = values.isfinite().all(0)
+    print(f"{name}: fine noise at equal excitation, mean of the {int(together.sum())} channels that all four ways raise so far")
+    for way, row in zip(ways, values, strict=True):
+        print(f"  {way:<14} {bootstrap(row[together]):.1%}")
+    more = bootstrap(100 * (values[3] - values[2])[together])
+    print(f"  in waves, Adam in place of plain steps: {more:+.1f} percentage points")
+
+
 def print_raised(raised: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
     """How many pictures outdo 99.9 % of all pictures, for their own channel and for another, each with Wilson's interval."""
 
@@ -114,3 +131,101 @@ def blend_curves(blends: Blends) -> tuple[Shown, list[float]]:
     axes[0].set_ylabel("mean of the channel\n(its own picture: 1)")
     shown = plotting.shown(figure, "How strongly blended pictures excite both units, against the angle, for four pairs")
     return shown, kept
+
+
+# ------------------------------------------------------------------------------------------------- legible networks
+
+#: For the first figure, chosen by us: places on the page of the ImageNet network, and classes of the scenes world.
+_FIRST = (3, 6, 10, 12, 15, 23)
+_FIRST_CLASSES = ("fire engine", "toadstool", "goldfish", "house", "tree", "sailing boat")
+#: How many classes the lot draws for the figure of legible ones.
+DRAWN = 8
+
+
+def hero() -> Shown:
+    """Units of the ImageNet network from early to late, and classes of the robust network of the scenes world."""
+    page, units = legibility.page(), legibility.page_units()
+    classes = legibility.classes(legibility.NETWORKS[0], legibility.PLAIN)[:, 0]
+    above = [(page[place], _unit(*units[place])) for place in _FIRST]
+    below = [(classes[scenes.CLASSES.index(name)], f"the class\n{name}") for name in _FIRST_CLASSES]
+    pictures, titles = zip(*above, *below, strict=True)
+    description = "What excites units of an ImageNet network, from stripes to a butterfly, and classes of a network of drawings"
+    return plotting.images(pictures, titles, columns=6, size=1.6, palette=256, description=description)
+
+
+def _unit(layer: str, number: int) -> str:
+    if layer:
+        return f"{layer}\nchannel {number}"
+    return f"the class\n{card(legibility.IMAGENET)['classes'][number]}"
+
+
+def print_named(named: Mapping[str, Mapping[str, Sequence[Sequence[int]]]]) -> None:
+    """Which share of the class logits' pictures each observer names right, by network and way, with intervals over classes."""
+    print(f"{'pictures of':<26}{'made at':<15}" + "".join(f"{f'named by {name}':<28}" for name in legibility.OBSERVERS))
+    for network in legibility.NETWORKS:
+        for way in legibility.WAYS:
+            seen = named[f"{network}, {way}"]
+            cells = "".join(f"{format(legibility.right(seen[name]), '.0%'):<28}" for name in legibility.OBSERVERS)
+            print(f"{network:<26}{way:<15}{cells}".rstrip())
+    print("robust less ordinary, class by class")
+    for way in legibility.WAYS:
+        robust, plain = (named[f"{network}, {way}"] for network in legibility.NETWORKS[:2])
+        differences = (legibility.shares(robust[name]) - legibility.shares(plain[name]) for name in legibility.OBSERVERS)
+        print(f"{'':<26}{way:<15}" + "".join(f"{format(bootstrap(each), '+.0%'):<28}" for each in differences).rstrip())
+    robust, plain = (named[f"{network}, {legibility.SHOWN}"] for network in legibility.NETWORKS[:2])
+    for network, seen in zip(legibility.NETWORKS, (robust, plain), strict=False):
+        cells = ", ".join(f"{name} names {legibility.right(seen[name]):.0%}" for name in legibility.NETWORKS[:2])
+        print(f"of the pictures of {network}, {cells}")
+
+
+def legible_classes() -> Shown:
+    """The same classes, drawn by lot: the robust network in two ways, the ordinary, the untrained; a tick: named right."""
+    chance = torch.Generator().manual_seed(0)
+    chosen = torch.randperm(len(scenes.CLASSES), generator=chance)[:DRAWN].tolist()
+    pictures, titles = [], []
+    first, *others = legibility.NETWORKS
+    for network, way in ((first, legibility.SHOWN), (first, legibility.PLAIN), *((each, legibility.SHOWN) for each in others)):
+        every = legibility.classes(network, way)[:, 0]
+        seen = legibility.named(every[chosen])[legibility.OBSERVERS[0]]
+        for number, answer in zip(chosen, seen, strict=True):
+            pictures.append(every[number])
+            titles.append(f"{scenes.CLASSES[number]} {'✓' if answer == number else '–'}")
+    return plotting.images(
+        pictures,
+        titles,
+        columns=DRAWN,
+        size=1.3,
+        jpeg=True,
+        description="Eight classes, drawn by lot: what the robust network, the ordinary and an untrained one want to see",
+    )
+
+
+def print_channels(found: Mapping[str, Mapping[str, Sequence[int]]]) -> None:
+    """Whether channels' pictures are named after the class that excites the channel most, more than after another channel's."""
+    count = legibility.EACH * len(legibility.LAYERS)
+    print(f"{count} channels by lot: named after the class that excites the channel most, above another channel's of the layer")
+    for network, seen in found.items():
+        cells = ", ".join(
+            f"{name} {legibility.above_others(seen[name], seen['exciting']):+.0%}" for name in legibility.OBSERVERS
+        )
+        print(f"  {network:<26}{cells}")
+
+
+def print_costs() -> None:
+    """What the two trained networks can do, from their cards."""
+    robust, plain = (card(name)["figures"] for name in legibility.NETWORKS[:2])
+    changed = "accuracy under perturbations of length 1"
+    rows = {
+        "held-out pictures": (robust["accuracy"], plain["accuracy"]),
+        "each changed by length 1": (robust[changed], robust[f"{changed}, of googlenet-scenes"]),
+    }
+    for name, both in rows.items():
+        cells = (f"{each['value']:.1%} ({each['low']:.1%} to {each['high']:.1%})" for each in both)
+        print("accuracy, {}: robust {}, ordinary {}".format(name, *cells))
+
+
+def imagenet_page() -> Shown:
+    """Three channels of each layer of the ImageNet network, by lot, and three classes."""
+    titles = [_unit(*unit) for unit in legibility.page_units()]
+    description = "What units of an ImageNet network want to see: edges and textures first, then shapes, then classes"
+    return plotting.images(list(legibility.page()), titles, columns=6, size=1.75, jpeg=True, description=description)

@@ -58,8 +58,12 @@ _file = functools.cache(_read)
 
 
 def _strip(name: str) -> Tensor:
+    return unpacked(_file()[1][name])
+
+
+def unpacked(strip: np.ndarray) -> Tensor:
     """The pictures of one strip, side by side in it, ``(pictures, 3, side, side)`` in [0, 1]."""
-    row = np.array(Picture.open(io.BytesIO(_file()[1][name].tobytes())).convert("RGB"))
+    row = np.array(Picture.open(io.BytesIO(strip.tobytes())).convert("RGB"))
     side = len(row)
     return torch.from_numpy(row.reshape(side, -1, side, 3)).permute(1, 3, 0, 2).float() / 255
 
@@ -185,7 +189,8 @@ def noise_share(images: Tensor) -> Tensor:
 # --------------------------------------------------------------------------------------------------------------- making
 
 
-def _packed(images: Tensor, quality: int = 50) -> np.ndarray:
+def packed(images: Tensor, quality: int = 50) -> np.ndarray:
+    """The bytes of a WebP file with pictures ``(N, 3, side, side)`` side by side; :func:`unpacked` reads it."""
     row = torch.cat(list(images), 2).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
     buffer = io.BytesIO()
     Picture.fromarray(row).save(buffer, "WEBP", quality=quality, method=6)
@@ -254,7 +259,7 @@ def climbed(
 
 
 def _kept(made: fv.Rendering) -> np.ndarray:
-    return _packed(made.frames[[step // EVERY for step in KEPT], 0])
+    return packed(made.frames[[step // EVERY for step in KEPT], 0])
 
 
 def _make_paths(world: _World, strips: dict, known: dict, only: int | None) -> dict:
@@ -302,7 +307,7 @@ def _make_blends(world: _World, strips: dict, _known: dict, only: int | None) ->
     for place, pair in enumerate(bar(pairs, "pairs")):
         most = [float(world.seen[layer][:, number].max()) for layer, number in pair]
         made, both = blended(world.model, pair, most, ANGLES, world.colours)
-        strips[f"blends/{place}"] = _packed(made)
+        strips[f"blends/{place}"] = packed(made)
         values.append(both)
     return {"pairs": pairs, "angles": ANGLES, "values": values}
 
@@ -323,8 +328,8 @@ def _make_directions(world: _World, strips: dict, _known: dict, only: int | None
         for offset, number in enumerate(batch):
             top = (seen @ vectors[number]).topk(50).indices
             small = nn.functional.interpolate(world.pictures[top[:6]].float() / 255, size=48, mode="area")
-            strips[f"directions/{start + offset}"] = _packed(made[offset : offset + 1])
-            strips[f"examples/{start + offset}"] = _packed(small)
+            strips[f"directions/{start + offset}"] = packed(made[offset : offset + 1])
+            strips[f"examples/{start + offset}"] = packed(small)
             purity.append(round(float(world.classes[top].bincount().max() / len(top)), 2))
     shuffled = {"kind": [kinds[number] for number in order], "names": [names[number] for number in order]}
     return {"layer": DIRECTIONS_LAYER, **shuffled, "purity": purity}

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vizcourse.hooks import capture
+from vizcourse.lessons.feature_visualization import legibility
 from vizcourse.lessons.feature_visualization import pictures as library
 from vizcourse.lessons.feature_visualization.pictures import (
     PICTURES,
@@ -417,23 +418,25 @@ ARMS = {
 }
 
 
-def measure_optimizers(count: int = PICTURES, each: int = 4) -> dict:
+def measure_optimizers(count: int = PICTURES, each: int = 4, name: str = "googlenet-scenes") -> dict:
     """Pixels and waves, each with plain steps and with Adam's: how much of the picture is fine noise at equal excitation?"""
-    every, model = pictures(count), load("googlenet-scenes")
+    every, model = pictures(count), load(name)
     most = kept(
-        ["02", "strongest", count],
+        ["02", "strongest", count, name],
         lambda: {layer: values.amax(0) for layer, values in answers(model, LAYERS, every).items()},
     )
     units = drawn_by_lot({layer: len(values) for layer, values in most.items()}, each)
     strongest = torch.stack([most[layer][number] for layer, number in units])
     found: dict = {"units": [list(unit) for unit in units], "levels": list(LEVELS), "arms": {}}
     for way in ARMS:
-        found["arms"][way] = kept(["02", "optimizers", way, count, each], lambda way=way: _arm(way, units, strongest, every))
+        found["arms"][way] = kept(
+            ["02", "optimizers", way, count, each, name], lambda way=way: _arm(model, way, units, strongest, every)
+        )
     return found
 
 
-def _arm(way: str, units: Sequence[tuple[str, int]], strongest: Tensor, every: Tensor) -> dict:
-    model, goals = load("googlenet-scenes"), [fv.channel(*unit) for unit in units]
+def _arm(model: nn.Module, way: str, units: Sequence[tuple[str, int]], strongest: Tensor, every: Tensor) -> dict:
+    goals = [fv.channel(*unit) for unit in units]
     parameters, optimizer, regularised = ARMS[way]
     images = {
         "pixels": fv.pixels(96),
@@ -541,6 +544,14 @@ def transfer_again() -> list[Cell]:
         ("correlation", 0.1), ("rank of the median channel", 0.05))]  # fmt: skip
 
 
+def robust_optimizers_again() -> Cell:
+    """The fine noise at the end of one climb in the network that was trained against perturbations."""
+    stored = STUDY.stored("optimizers of the robust network")
+    model, goal = load("googlenet-scenes-robust"), fv.channel(*stored["units"][0])
+    found = climb(model, [goal], torch.ones(1), image=fv.pixels(96), optimizer="sgd", transformations=())
+    return Cell.near("fine noise, pixels and plain steps", found.end[0, 1], stored["arms"]["pixels, plain"]["end"][0][1], 0.02)
+
+
 def optimizers_again() -> list[Cell]:
     """Two ways to climb, to their ends."""
     arms = STUDY.stored("optimizers")["arms"]
@@ -590,6 +601,36 @@ def directions_again() -> Cell:
     return Cell("correlation with the shipped picture", float(torch.corrcoef(both)[0, 1]), 0.8, 1)
 
 
+def legible_again() -> list[Cell]:
+    """The first picture of three strips, against the shipped ones, which are compressed."""
+    first, way = legibility.NETWORKS[0], "96 px, Adam"
+    both = {
+        "a class": (legibility.class_pictures(first, way, 1), legibility.classes(first, way)[:, 0]),
+        "a channel": (legibility.channel_pictures(first, 1), legibility.channels(first)),
+        "ImageNet": (legibility.page_pictures(1), legibility.page()),
+    }
+    return [Cell(f"correlation with the shipped picture: {name}", legibility.correlation(*pair), 0.8, 1)
+            for name, pair in both.items()]  # fmt: skip
+
+
+def named_again() -> list[Cell]:
+    """How many of one network's classes the observers name."""
+    stored, key = STUDY.stored("named/classes"), f"{legibility.NETWORKS[0]}, {legibility.SHOWN}"
+    again = legibility.measure_classes([(legibility.NETWORKS[0], legibility.SHOWN)])[key]
+    return [
+        Cell.near(name, legibility.shares(seen).mean(), float(legibility.shares(stored[key][name]).mean()), 0.03)
+        for name, seen in again.items()
+    ]
+
+
+def named_channels_again() -> list[Cell]:
+    """What the observers see in the channels of one network, and that 500 pictures say the same of most channels' classes."""
+    name = legibility.NETWORKS[0]
+    stored, again = STUDY.stored("named/channels")[name], legibility.measure_channels(500, [name])[name]
+    alike = {key: sum(map(int.__eq__, again[key], stored[key])) / len(stored[key]) for key in stored}
+    return [Cell(f"alike: {key}", share, 0.6 if key == "exciting" else 0.95, 1) for key, share in alike.items()]
+
+
 _FEW = {"count": 120, "each": 1}
 STUDY = Study(
     __file__,
@@ -599,10 +640,21 @@ STUDY = Study(
         "observer": Part(measure_observer, quick=_FEW, cell=observer_again),
         "transfer": Part(measure_transfer, quick=_FEW, cell=transfer_again),
         "optimizers": Part(measure_optimizers, quick=_FEW, cell=optimizers_again),
+        "optimizers of the robust network": Part(
+            measure_optimizers, {"name": "googlenet-scenes-robust", "count": CONTROL_PICTURES}, _FEW, robust_optimizers_again
+        ),
     }
     | {
         name: Part(library.make, {"part": name}, {"count": 120, "only": 1}, again, file=library.FILE.name)
         for name, again in (("paths", paths_again), ("blends", blends_again), ("directions", directions_again))
+    }
+    | {
+        "legible": Part(legibility.make, quick={"only": 1}, cell=legible_again, file=legibility.FILE.name),
+        # After the pictures, which they grade.
+        "named/classes": Part(legibility.measure_classes, quick={"only": [(legibility.NETWORKS[1], legibility.SHOWN)]},
+                              cell=named_again),
+        "named/channels": Part(legibility.measure_channels, quick={"count": 60, "networks": legibility.NETWORKS[1:2]},
+                               cell=named_channels_again),
     },
     about={"pictures": PICTURES, "steps": STEPS},
 )

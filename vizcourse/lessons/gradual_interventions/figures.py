@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.axes import Axes
-from torch import Tensor, nn
+from torch import Tensor
 
 from vizcourse import plotting
 from vizcourse.methods.property_gradients import PropertyEffect, permutation_test
 from vizcourse.plotting import Shown
 from vizcourse.worlds.gradual import Path
-from vizcourse.worlds.photos import Gallery
 
 #: Colour and line of the trio of pets networks, everywhere in the lesson.
 STYLE = {"unbiased": (plotting.GREEN, "-"), "dark-cats": (plotting.BLUE, "--"), "dark-dogs": (plotting.RED, "-.")}
@@ -244,17 +243,6 @@ def bars(axes: Axes, rows: Sequence[Mapping], factors: Sequence[str], title: str
     axes.set_xticks(range(len(factors)), [factor.replace(" ", "\n") for factor in factors], fontsize=9)
     axes.set_ylim(0, 1.05)
     axes.set_title(title, fontsize=11)
-
-
-@torch.no_grad()
-def surest(model: nn.Module, gallery: Gallery) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    """The three photographs of which a classifier is surest, each of another class: (3, 3, H, W), classes (3,), and names."""
-    sure, said = model(gallery.images).softmax(1).max(1)
-    of_class = {int(said[row]): row for row in sure.argsort().tolist()}  # the surest of a class comes last and stays
-    rows = sorted(sorted(of_class.values(), key=lambda row: -float(sure[row]))[:3])
-    if len(rows) < 3:
-        raise ValueError(f"{gallery.source}: the network sees {len(rows)} classes and three are needed: add photographs.")
-    return gallery.images[rows], said[rows], tuple(gallery.names[row] for row in rows)
 
 
 def photographs_edited(
