@@ -376,9 +376,11 @@ def write(notebook: dict, path: Path) -> None:
                     output["data"][kind] = content.splitlines(keepends=True)
     content = (json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
     if len(content) > LARGEST:
+        sizes = {number: len(json.dumps(cell.get("outputs", []))) for number, cell in enumerate(notebook["cells"])}
+        largest = sorted(sizes, key=sizes.get, reverse=True)[:12]
         raise BuildError(
-            f"{path.name} would have {len(content) / 1e6:.1f} MB, and {LARGEST / 1e6:.0f} MB is the limit: "
-            "show smaller or fewer pictures."
+            f"{path.name} would have {len(content) / 1e6:.1f} MB, and {LARGEST / 1e6:.0f} MB is the limit: show smaller or "
+            f"fewer pictures; the largest are in the cells {', '.join(f'{n} ({sizes[n] / 1e3:.0f} kB)' for n in largest)}."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
@@ -466,20 +468,24 @@ def build(
 
 
 def hero_path(entry: Lesson) -> Path:
-    """Where the picture of a lesson for the README is kept."""
-    return ROOT / "docs" / f"{entry.stem}.png"
+    """Where the picture of a lesson for the README is kept: a PNG, or a JPEG where the figure is one."""
+    path = ROOT / "docs" / f"{entry.stem}.jpg"
+    return path if path.is_file() else path.with_suffix(".png")
 
 
 def save_hero(notebook: dict, path: Path) -> None:
-    """Keep the first figure of an executed notebook as a PNG file, unless it is there already."""
+    """Keep the first figure of an executed notebook as a file, unless it is there already; one of another kind goes."""
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
-            if encoded := output.get("data", {}).get("image/png"):
-                content = base64.b64decode("".join(encoded))
-                if not path.is_file() or path.read_bytes() != content:
-                    path.parent.mkdir(exist_ok=True)
-                    path.write_bytes(content)
-                return
+            for kind, ending in (("image/png", ".png"), ("image/jpeg", ".jpg")):
+                if encoded := output.get("data", {}).get(kind):
+                    content, wanted = base64.b64decode("".join(encoded)), path.with_suffix(ending)
+                    if path != wanted:
+                        path.unlink(missing_ok=True)
+                    if not wanted.is_file() or wanted.read_bytes() != content:
+                        wanted.parent.mkdir(exist_ok=True)
+                        wanted.write_bytes(content)
+                    return
 
 
 def stamp_readme(text: str) -> str:
@@ -493,7 +499,7 @@ def stamp_readme(text: str) -> str:
         colab = links(entry.stem, repository())["colab"]
         rows.append(
             f"| [{entry.number} {entry.title}](notebooks/{entry.stem}.ipynb) "
-            f'| <img src="docs/{entry.stem}.png" width="320" alt="The first figure of the lesson"> | {entry.promise} '
+            f'| <img src="docs/{hero_path(entry).name}" width="320" alt="The first figure of the lesson"> | {entry.promise} '
             f"| {entry.minutes} min | {'★' * entry.stars}{'☆' * (3 - entry.stars)} "
             f"| [![Open in Colab]({BADGE})]({colab}) |"
         )

@@ -84,15 +84,14 @@ def shown(figure: Figure, description: str, *, palette: int | None = None, jpeg:
     """The figure as a notebook displays it, drawn densely enough for sharp screens.
 
     palette: draw with so many colours at most (2 to 256), which halves the size of figures full of noisy maps.
-    jpeg: keep all colours and lose a little sharpness, which makes figures full of photographs or of optimised pictures
-        several times smaller.
+    jpeg: for figures full of photographs or of optimised pictures: a JPEG, or a palette of 256 where that is smaller.
     """
     drawn = Shown(png(figure, dpi=140), description, width=round(figure.get_figwidth() * 84))
     if jpeg:
         buffer = io.BytesIO()
-        full = Image.open(io.BytesIO(drawn.content)).convert("RGB")
-        full.save(buffer, "JPEG", quality=75, subsampling="4:4:4", optimize=True)  # colours at full resolution: clean letters
-        return Shown(buffer.getvalue(), description, drawn.width, "jpeg")
+        Image.open(io.BytesIO(drawn.content)).convert("RGB").save(buffer, "JPEG", quality=62, optimize=True)
+        few = _with_palette(drawn, 256)
+        return Shown(buffer.getvalue(), description, drawn.width, "jpeg") if buffer.tell() < len(few.content) else few
     return drawn if palette is None else _with_palette(drawn, palette)
 
 
@@ -164,13 +163,18 @@ def images(
 
 
 def _with_palette(figure: Shown, colours: int) -> Shown:
+    return Shown(fewer_colours(figure.content, colours), figure.description, figure.width)
+
+
+def fewer_colours(content: bytes, colours: int = 256) -> bytes:
+    """A PNG with so many colours at most, a third as large where the picture is a noisy one."""
     buffer = io.BytesIO()
-    full = Image.open(io.BytesIO(figure.content)).convert("RGB")
+    full = Image.open(io.BytesIO(content)).convert("RGB")
     # An octree, since the default takes away strong colours and maximum coverage takes seconds; no dithering, which
     # would look like noise.
     few = full.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     few.save(buffer, "PNG", compress_level=9)
-    return Shown(buffer.getvalue(), figure.description, figure.width)
+    return buffer.getvalue()
 
 
 def mosaic(maps: Tensor, columns: int | None = None, gap: int = 1) -> np.ndarray:

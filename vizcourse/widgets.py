@@ -19,6 +19,8 @@ from typing import Any
 
 import ipywidgets
 
+from vizcourse import plotting
+
 #: Seconds without a change after which a dragged slider is answered.
 PAUSE = 0.04
 #: For answers that grow, in seconds: the length of a portion, the gap before the next one, in which the kernel hears of the
@@ -229,7 +231,7 @@ class Explorer:
             },
         }
         if self.picture.value:
-            bundle["image/png"] = base64.b64encode(self.snapshot()).decode("ascii")
+            bundle["image/png"] = base64.b64encode(plotting.fewer_colours(self.snapshot())).decode("ascii")
         return bundle
 
     def snapshot(self) -> bytes:

@@ -55,7 +55,7 @@ def metrics(picture: Tensor, steps: Mapping[str, Tensor]) -> Shown:
     axes[4].set_xlabel("frequency (cycles per pixel)")
     axes[4].set_ylabel("power (first: 1)")
     axes[4].legend(frameon=False, fontsize=7)
-    return plotting.shown(figure, "One picture, its gradient under three metrics, and their spectra")
+    return plotting.shown(figure, "One picture, its gradient under three metrics, and their spectra", jpeg=True)
 
 
 def print_differences(book: Mapping, apart: Callable[[str, str], str]) -> None:
@@ -150,7 +150,7 @@ def hero() -> Shown:
     below = [(classes[scenes.CLASSES.index(name)], f"the class\n{name}") for name in _FIRST_CLASSES]
     pictures, titles = zip(*above, *below, strict=True)
     description = "What excites units of an ImageNet network, from stripes to a butterfly, and classes of a network of drawings"
-    return plotting.images(pictures, titles, columns=6, size=1.6, palette=256, description=description)
+    return plotting.images(pictures, titles, columns=6, size=1.6, jpeg=True, description=description)
 
 
 def _unit(layer: str, number: int) -> str:
@@ -194,7 +194,7 @@ def legible_classes() -> Shown:
         pictures,
         titles,
         columns=DRAWN,
-        size=1.3,
+        size=1.15,
         jpeg=True,
         description="Eight classes, drawn by lot: what the robust network, the ordinary and an untrained one want to see",
     )
@@ -228,4 +228,4 @@ def imagenet_page() -> Shown:
     """Three channels of each layer of the ImageNet network, by lot, and three classes."""
     titles = [_unit(*unit) for unit in legibility.page_units()]
     description = "What units of an ImageNet network want to see: edges and textures first, then shapes, then classes"
-    return plotting.images(list(legibility.page()), titles, columns=6, size=1.75, jpeg=True, description=description)
+    return plotting.images(list(legibility.page()), titles, columns=6, size=1.5, jpeg=True, description=description)
