@@ -1,6 +1,6 @@
 """Rendering units in the middle of GoogLeNet: ours beside torch-lucent's render_vis, interleaved in one run.
 
-    python benchmarks/feature_visualization.py [--rounds 5] [--steps 8] [--size 96] [--units 16]
+    python benchmarks/feature_visualization.py [--rounds 5] [--steps 8] [--size 96] [--units 16] [--network NAME --layer NAME]
 
 Same network, size, unit, optimiser and transformations. Prints the median time of one step for one unit, and of one step
 per unit in a batch; the same for bare convolution (every convolution up to the layer, forward and back to its input), the
@@ -25,19 +25,21 @@ from vizcourse.hooks import capture
 from vizcourse.methods.feature_visualization import LUCENT, channel, evaluate, fourier, render
 from vizcourse.models import load
 
-LAYER = "inception4a"
+#: A layer in the middle of each network that is raced.
+LAYERS = {"googlenet-scenes": "inception4a", "imagenet/efficientnet-lite0": "blocks.3"}
 
 
-def ours(model, size, units, steps):
-    goals = [channel(LAYER, unit) for unit in units]
+def ours(model, size, layer, units, steps):
+    goals = [channel(layer, unit) for unit in units]
     # Without the warm-up, which Lucent does not have.
     settings = {"transformations": LUCENT, "warm_up": 0, "progress": False}
     return lambda: render(model, goals, image=fourier(size), steps=steps, **settings)
 
 
-def lucent(model, size, units, steps):
+def lucent(model, size, layer, units, steps):
     model = copy.deepcopy(model)  # it leaves hooks on the model
-    goal = objectives.Objective.sum([objectives.channel(LAYER, unit, batch=row) for row, unit in enumerate(units)])
+    layer = layer.replace(".", "_")  # as it names layers
+    goal = objectives.Objective.sum([objectives.channel(layer, unit, batch=row) for row, unit in enumerate(units)])
 
     def run():
         render_vis(
@@ -56,7 +58,7 @@ def lucent(model, size, units, steps):
     return run
 
 
-def convolutions(model, size, units, steps):
+def convolutions(model, size, layer, units, steps):
     """Each convolution up to the layer on an input of its size, and the gradient back to that input."""
     calls = []
     model = copy.deepcopy(model).requires_grad_(False)
@@ -65,7 +67,7 @@ def convolutions(model, size, units, steps):
         for module in model.modules()
         if isinstance(module, nn.Conv2d)
     ]
-    with torch.no_grad(), capture(model, LAYER, stop=True):
+    with torch.no_grad(), capture(model, layer, stop=True):
         model(torch.rand(len(units), 3, size, size).contiguous(memory_format=torch.channels_last))
     for handle in handles:
         handle.remove()
@@ -93,13 +95,24 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--units", type=int, default=16)
     parser.add_argument("--frozen", action="store_true")
+    parser.add_argument("--network", choices=LAYERS, help="all of them when not given")
+    parser.add_argument("--layer", help="of that network")
     options = parser.parse_args()
-    model = load("googlenet-scenes").requires_grad_(not options.frozen)
+    for name, layer in LAYERS.items():
+        if options.network in (None, name):
+            race(name, options.layer or layer, options)
+
+
+def race(name, layer, options) -> None:
+    model = load(name).requires_grad_(not options.frozen)
+    with torch.no_grad(), capture(model, layer, stop=True) as acts:
+        model(torch.rand(1, 3, options.size, options.size))
+    width = acts[layer].shape[1]
     noise = 0.5 + 0.01 * torch.randn(1, 3, options.size, options.size, generator=torch.Generator().manual_seed(0))
-    values = evaluate(model, noise, [channel(LAYER, unit) for unit in range(512)])[:, 0]
+    values = evaluate(model, noise, [channel(layer, unit) for unit in range(width)])[:, 0]
     batch = (values > 0.05).nonzero().flatten()[: options.units].tolist()  # units that need no waking
     ways = {
-        (name, len(units)): way(model, options.size, units, options.steps)
+        (name, len(units)): way(model, options.size, layer, units, options.steps)
         for units in (batch[:1], batch)
         for name, way in (("vizcourse", ours), ("lucent", lucent), ("convolution", convolutions))
     }
@@ -111,7 +124,7 @@ def main() -> None:
             if number:  # the first round warms up
                 times[key].append((time.perf_counter() - started) / options.steps / key[1] * 1000)
     print(
-        f"{LAYER} of googlenet-scenes, {options.size} px, parameters {'frozen' if options.frozen else 'as they come'}, "
+        f"{layer} of {name}, {options.size} px, parameters {'frozen' if options.frozen else 'as they come'}, "
         f"{torch.get_num_threads()} threads, {options.rounds} rounds of {options.steps} steps"
     )
     medians = {key: statistics.median(each) for key, each in times.items()}

@@ -95,7 +95,7 @@ def test_nothing_names_a_folder_of_this_machine():
 
 def test_weights_stay_small_and_are_committed_whole():
     files = sorted((ROOT / "vizcourse" / "models" / "weights").glob("*.safetensors"))
-    assert sum(path.stat().st_size for path in files) <= 55_000_000
+    assert sum(path.stat().st_size for path in files) <= 80_000_000
     committed = set(tracked())
     assert all(path in committed for path in files)
 

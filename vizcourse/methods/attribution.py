@@ -261,7 +261,8 @@ def guided_backprop(model: nn.Module, images: Tensor, target: Target = None) -> 
         found = gradient(model, images, target)
     if not guided:
         raise ValueError(
-            "Guided backpropagation changes ReLUs, and this model has none between picture and score: use another method."
+            "Guided backpropagation changes plain ReLUs (not ReLU6, GELU or others), and this model has none between picture "
+            "and score: use another method."
         )
     return found
 

@@ -81,7 +81,10 @@ def propagate(
         total = total.sum()
     if slopes.first is None or slopes.first.shape != images.shape:
         met = "none" if slopes.first is None else f"{tuple(slopes.first.shape)}"
-        raise ValueError(f"The first layer with weights must take something like the picture {tuple(images.shape)}, not {met}.")
+        raise ValueError(
+            f"The first layer with weights must take something like the picture {tuple(images.shape)}, not {met}: use another "
+            "method for a network that pads, cuts or scales the picture itself, as those with TensorFlow's padding do."
+        )
     (found,) = torch.autograd.grad(total, slopes.first)
     return (found * slopes.first).detach()
 

@@ -266,8 +266,8 @@ def test_a_thousand_random_changes_leave_no_error_no_hook_and_no_memory(explorer
 
         monkeypatch.setattr(explorer, "compute", sometimes)
 
-        def now_and_then(result, draw=draw, computed=computed, **state):
-            return draw(result, **state) if computed[0] % 100 == 0 else b"-"
+        def now_and_then(result, draw=draw, computed=computed, explorer=explorer, **state):
+            return draw(result, **state) if computed[0] % 100 == 0 else bytes(explorer.picture.value)
 
         monkeypatch.setattr(explorer, "draw", now_and_then)
         names = list(explorer.controls)

@@ -11,4 +11,4 @@ def test_the_table_takes_any_number_of_layers():
         "chosen": [[1], [2], [3]],
     }
     shown = figures.whose_channels(torch.rand(3, 3, 8, 8), ("a", "b", "c"), ("A", "B", "C"), {"first": each})
-    assert shown.kind == "jpeg"
+    assert shown.kind in ("jpeg", "png")

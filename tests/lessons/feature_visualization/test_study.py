@@ -115,7 +115,7 @@ def test_a_grey_picture_keeps_all_when_it_is_moved():
 
 def test_packed_pictures_come_back(monkeypatch):
     images = torch.stack([torch.full((3, 16, 16), value) for value in (0.2, 0.8)])
-    monkeypatch.setattr(library, "_file", lambda: ({}, {"strip": library._packed(images, quality=90)}))
+    monkeypatch.setattr(library, "_file", lambda: ({}, {"strip": library.packed(images, quality=90)}))
     assert torch.allclose(library._strip("strip"), images, atol=0.03)
 
 
