@@ -53,6 +53,8 @@ def test_the_page_shows_existing_units_and_the_classes_that_it_names():
     assert {name: each.shape[1] for name, each in seen.items()} == legibility.PAGE_LAYERS
     assert [model.classes[number] for layer, number in units if not layer] == list(legibility.PAGE_CLASSES)
     assert legibility.page().shape == (len(units), 3, 160, 160)
+    largest = model.conv_stem.weight.abs().amax((1, 2, 3))
+    assert tuple((largest < 1e-6).nonzero().flatten().tolist()) == legibility.DEAD
 
 
 def test_every_picture_that_the_lesson_shows_is_shipped():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vizcourse import plotting
-from vizcourse.lessons.feature_visualization import legibility
+from vizcourse.lessons.feature_visualization import legibility, study
 from vizcourse.lessons.feature_visualization.pictures import Blends
 from vizcourse.methods.intervals import bootstrap, wilson
 from vizcourse.models import card
@@ -186,10 +186,10 @@ def legible_classes() -> Shown:
     first, *others = legibility.NETWORKS
     for network, way in ((first, legibility.SHOWN), (first, legibility.PLAIN), *((each, legibility.SHOWN) for each in others)):
         every = legibility.classes(network, way)[:, 0]
-        seen = legibility.named(every[chosen])[legibility.OBSERVERS[0]]
-        for number, answer in zip(chosen, seen, strict=True):
+        seen = study.STUDY.stored("named/classes")[f"{network}, {way}"][legibility.OBSERVERS[0]]
+        for number in chosen:
             pictures.append(every[number])
-            titles.append(f"{scenes.CLASSES[number]} {'✓' if answer == number else '–'}")
+            titles.append(f"{scenes.CLASSES[number]} {'✓' if seen[number][0] == number else '–'}")
     return plotting.images(
         pictures,
         titles,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from vizcourse.lessons.feature_visualization.pictures import SEED, answers, packed, pictures, unpacked
 from vizcourse.methods import feature_visualization as fv
 from vizcourse.methods.intervals import Interval, bootstrap
-from vizcourse.models import evaluation, load, untrained
+from vizcourse.models import card, evaluation, load, untrained
 from vizcourse.studies import bar, cache_folder, write
 from vizcourse.worlds import scenes
 
@@ -124,20 +124,17 @@ def channel_pictures(name: str, only: int | None = None) -> Tensor:
 #: The ImageNet network from its first layer to its classes: three channels a layer, by lot, and three classes.
 PAGE_LAYERS = {"bn1": 32, "blocks.1": 24, "blocks.2": 40, "blocks.3": 80, "blocks.4": 112, "blocks.5": 192, "blocks.6": 320}
 PAGE_CLASSES = ("tiger", "strawberry", "monarch")
-
-
-def dead() -> list[int]:
-    """The channels of the ImageNet network's first layer that see nothing: training has made their weights zero."""
-    return (load(IMAGENET).conv_stem.weight.abs().amax((1, 2, 3)) < 1e-6).nonzero().flatten().tolist()
+#: Of the first layer, the channels that see nothing: training has made their weights zero. The lot leaves them out.
+DEAD = (11, 16, 28, 31)
 
 
 def page_units(seed: int = 0) -> list[tuple[str, int]]:
-    """``(layer, channel)``, and ``("", class)``. The lot leaves out the first layer's :func:`dead` channels."""
-    chance, model = torch.Generator().manual_seed(seed), load(IMAGENET)
-    lots = {name: torch.randperm(width, generator=chance).tolist() for name, width in PAGE_LAYERS.items()}
-    lots = {name: [n for n in numbers if name != "bn1" or n not in dead()][:3] for name, numbers in lots.items()}
-    units = [(name, number) for name, numbers in lots.items() for number in numbers]
-    return units + [("", model.classes.index(name)) for name in PAGE_CLASSES]
+    """``(layer, channel)``, and ``("", class)``. The network itself is not needed to know them."""
+    chance, units = torch.Generator().manual_seed(seed), []
+    for layer, width in PAGE_LAYERS.items():
+        numbers = torch.randperm(width, generator=chance).tolist()
+        units += [(layer, number) for number in numbers if layer != "bn1" or number not in DEAD][:3]
+    return units + [("", card(IMAGENET)["classes"].index(name)) for name in PAGE_CLASSES]
 
 
 def page_pictures(only: int | None = None) -> Tensor:

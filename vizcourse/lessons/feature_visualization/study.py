@@ -597,8 +597,7 @@ def directions_again() -> Cell:
     place = directions().kind.index("basis")
     vector = nn.functional.one_hot(torch.tensor([int(directions().names[place].split()[1])]), 512).float()
     made = library.pointed(load("googlenet-scenes"), vector, fv.colour_matrix(_usual().float() / 255))
-    both = torch.stack([made[0].flatten(), directions().image(place).flatten()])
-    return Cell("correlation with the shipped picture", float(torch.corrcoef(both)[0, 1]), 0.8, 1)
+    return Cell("correlation with the shipped picture", legibility.correlation(made, directions().image(place)[None]), 0.8, 1)
 
 
 def legible_again() -> list[Cell]:
